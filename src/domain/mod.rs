@@ -1,0 +1,24 @@
+//! The words of the house as types: ids, accounts, conversations, messages, analyses, events.
+//!
+//! Pure: no tokio, no I/O, no clock. Everything that names a thing in the store, on the bus or in the
+//! sheet is defined here once.
+
+pub mod account;
+pub mod analysis;
+pub mod conversation;
+pub mod envelope;
+pub mod event;
+pub mod gap;
+pub mod ids;
+pub mod message;
+pub mod text;
+
+pub use account::{AccountState, AccountStatus};
+pub use analysis::{Analysis, AnalysisId, Priority, Sentiment};
+pub use conversation::Conversation;
+pub use envelope::{Envelope, EnvelopeError};
+pub use event::{Event, EventType};
+pub use gap::{Gap, GapReason};
+pub use ids::{AccountId, ConversationKey, EventId, IdError, MessageKey, SiteId};
+pub use message::{Attachment, Direction, Message, Origin, Precision};
+pub use text::Text;

@@ -1,0 +1,303 @@
+//! What can go wrong, in one vocabulary: every failure has a class (can it be tried again?), a scope
+//! (how much must stop?) and a code (what is it called, and what should a human do?).
+//!
+//! Each module keeps its own `thiserror` enum and implements [`Fault`] for it with exhaustive matches;
+//! [`AnyFault`] carries one across a port. Nothing here knows what a browser or a database is.
+//!
+//! Architecture invariant: a fault's text never holds chat text, a credential or a URL with a query.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// Whether trying again can help, and what becomes of the work in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The same attempt may succeed later; `after` is a wait that the other side asked for.
+    Retryable {
+        /// Shortest wait before the next attempt, if the other side named one.
+        after: Option<Duration>,
+    },
+    /// No repetition helps: the event becomes a dead letter, the account is parked.
+    Permanent,
+    /// Going on would lose or damage data: nothing is acknowledged, the scope stops.
+    Critical,
+}
+
+impl Class {
+    /// Retryable without a wished-for delay.
+    pub const RETRY: Self = Self::Retryable { after: None };
+
+    /// True for [`Class::Retryable`].
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Retryable { .. })
+    }
+
+    /// The word used in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retryable { .. } => "retryable",
+            Self::Permanent => "permanent",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How much must stop because of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// One event; its neighbours go on.
+    Event,
+    /// One account; the others go on.
+    Account,
+    /// Every account of one site (a pack that no longer fits).
+    Site,
+    /// The whole process stops softly.
+    Process,
+}
+
+impl Scope {
+    /// The word used in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Account => "account",
+            Self::Site => "site",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// Declares the closed list of codes once: variant, name and the action for a human.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $action:literal;)*) => {
+        /// The closed list of failure names: metric label, dead-letter header and runbook anchor.
+        ///
+        /// `docs/runbook.md` has one section per code (held by `tests/tidy.rs`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// Every code, in the order of the runbook.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name, in kebab case.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What a human should do, in one sentence, when the fault itself knows nothing better.
+            pub const fn action(self) -> &'static str {
+                match self { $(Self::$variant => $action,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The settings contradict each other or hold a value that can't be used.
+    ConfigInvalid = "config-invalid", "Correct the settings named in the report; `chatferry config check` repeats it.";
+    /// The data directory can't be created, entered or written.
+    DataDirUnusable = "data-dir-unusable", "Give the daemon's user write access to the data directory, or choose another with --data-dir.";
+    /// Another process holds the data directory.
+    DataDirLocked = "data-dir-locked", "Stop the other chatferry that uses this data directory, or choose another with --data-dir.";
+    /// A database file failed its integrity check.
+    DataCorrupt = "data-corrupt", "Restore the data directory from a backup; the damaged file was kept beside it.";
+    /// The disk, or the page limit of a database, is full.
+    DiskFull = "disk-full", "Free disk space; capture goes on by itself.";
+    /// A database statement failed for a reason that is ours.
+    DatabaseFailed = "database-failed", "Report this with the log line; the data on disk is unchanged.";
+    /// A selector pack can't be read or breaks a rule.
+    PackInvalid = "pack-invalid", "Correct the selector pack at the line named; `chatferry selectors check` repeats the report.";
+    /// No pack exists for the named site.
+    PackUnknown = "pack-unknown", "Name an existing pack, or put <site>.toml into the selectors folder.";
+    /// The owner has not yet acknowledged the site's terms for an unverified pack.
+    TermsNotAcknowledged = "terms-not-acknowledged", "Read the site's terms and set terms_acknowledged = true on the account.";
+    /// No Chromium was found.
+    ChromiumMissing = "chromium-missing", "Install Chromium (Debian: apt-get install chromium) or set CHROMIUM_PATH.";
+    /// Chromium was found but did not start.
+    ChromiumFailed = "chromium-failed", "Start the Chromium named in the message by hand and read what it prints.";
+    /// Chromium's sandbox is not in force.
+    SandboxUnavailable = "sandbox-unavailable", "Allow unprivileged user namespaces for the daemon's user; CHATFERRY_BROWSER_NO_SANDBOX=1 gives the protection up.";
+    /// The browser process ended.
+    BrowserGone = "browser-gone", "Nothing at once: it is started again. If it repeats, look at memory limits.";
+    /// A page's renderer crashed.
+    PageCrashed = "page-crashed", "Nothing at once: the page is opened again. If it repeats, look at memory limits.";
+    /// A step in the page did not end in time.
+    PageTimeout = "page-timeout", "Nothing at once: it is tried again. If it repeats, the site is slow or the pack waits for the wrong thing.";
+    /// The browser refused what we asked, or answered nonsense.
+    BrowserProtocol = "browser-protocol", "Nothing at once: it is tried again. If it repeats, report it with the Chromium version.";
+    /// The site did not answer, or answered with a server error.
+    SiteUnreachable = "site-unreachable", "Check that the site is up and that this machine can reach it.";
+    /// The site refused user name or password.
+    BadCredentials = "bad-credentials", "Correct the account's user name and password, then resume the account.";
+    /// The site asks for a CAPTCHA, a code or another proof.
+    Challenge = "challenge", "Log in by hand once from this machine and answer the site, then resume the account.";
+    /// The site has locked the account.
+    Locked = "locked", "Follow the site's instructions to unlock the account, then resume it.";
+    /// The site ended our session in the middle of a pass.
+    LoggedOut = "logged-out", "Nothing at once: it logs in again. If it repeats, somebody else may be using the account.";
+    /// The login budget is used up.
+    LoginBudget = "login-budget", "Find out why the session does not last before more logins are tried; the site may lock the account.";
+    /// The login ended in a page that no declared outcome describes.
+    LoginUnclear = "login-unclear", "Look at the site's login by hand and correct [login] in the pack; `chatferry selectors probe` shows what matches.";
+    /// The page no longer has the shape that the pack describes.
+    LayoutBroken = "layout-broken", "Run `chatferry selectors probe` for the site and correct the query that it names.";
+    /// The page never came to show anything that the pack knows.
+    PageNotRendered = "page-not-rendered", "Check that the site works in a normal browser; then check the markers under [pages].";
+    /// A required field was missing, or a fallback matched instead of the first choice.
+    SelectorsDrifted = "selectors-drifted", "Bring the first alternative of the query up to date; until then the fallback is used.";
+    /// Older messages exist but could not be loaded.
+    HistoryIncomplete = "history-incomplete", "Nothing is lost that was seen; raise the limits under [history] to reach further back.";
+    /// The broker accepted an event that no queue wants.
+    Unroutable = "unroutable", "Restore the queue bindings; the events wait in the spool.";
+    /// The bus can't be reached.
+    BusUnavailable = "bus-unavailable", "Check the broker; events wait in the spool and go out by themselves.";
+    /// An event can't be read: not ours, or of an unknown version.
+    EventInvalid = "event-invalid", "Look at the dead letter; upgrade if it comes from a newer version.";
+    /// An event refers to something that the store does not hold.
+    EventOrphaned = "event-orphaned", "Nothing at once: it is tried again. If it becomes a dead letter, replay it after the archive has caught up.";
+    /// An event failed more often than the retry schedule allows.
+    AttemptsExhausted = "attempts-exhausted", "Mend the cause named in the dead letter, then replay it.";
+    /// The mirror could not be written.
+    MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
+    /// The address for HTTP is in use or not ours.
+    HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
+    /// An account was stopped by a person or by shutdown.
+    Stopped = "stopped", "Nothing: this was asked for.";
+    /// A defect of ours.
+    Internal = "internal", "Report this with the log line.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown failure code {name:?}")))
+    }
+}
+
+impl Code {
+    /// The code of this name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+}
+
+/// An error that says what must follow from it.
+///
+/// `Display` gives one sentence without the cause; the cause is [`StdError::source`].
+pub trait Fault: StdError + Send + Sync + 'static {
+    /// Whether trying again can help.
+    fn class(&self) -> Class;
+    /// How much must stop.
+    fn scope(&self) -> Scope;
+    /// The stable name.
+    fn code(&self) -> Code;
+    /// What a human should do; the code's own sentence unless the fault knows better.
+    fn action(&self) -> String {
+        self.code().action().to_owned()
+    }
+}
+
+/// Any fault, boxed: the error type of every port.
+///
+/// Like `anyhow::Error` it does not implement [`StdError`], so that `?` converts every [`Fault`].
+pub struct AnyFault(Box<dyn Fault>);
+
+impl AnyFault {
+    /// Whether trying again can help.
+    pub fn class(&self) -> Class {
+        self.0.class()
+    }
+    /// How much must stop.
+    pub fn scope(&self) -> Scope {
+        self.0.scope()
+    }
+    /// The stable name.
+    pub fn code(&self) -> Code {
+        self.0.code()
+    }
+    /// What a human should do.
+    pub fn action(&self) -> String {
+        self.0.action()
+    }
+    /// The sentence and its causes, outermost first, joined by `: `.
+    pub fn chain(&self) -> String {
+        let mut text = self.0.to_string();
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl<F: Fault> From<F> for AnyFault {
+    fn from(fault: F) -> Self {
+        Self(Box::new(fault))
+    }
+}
+
+impl fmt::Display for AnyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for AnyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}): {}", self.code(), self.class().as_str(), self.scope().as_str(), self.chain())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_kebab_case_and_parse_back() {
+        for (index, code) in Code::ALL.iter().enumerate() {
+            let name = code.as_str();
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
+            assert_eq!(Code::parse(name), Some(*code));
+            assert!(Code::ALL[..index].iter().all(|other| other.as_str() != name), "{name} twice");
+            assert!(code.action().ends_with('.'), "{name}: the action is a sentence");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] std::io::Error);
+    impl Fault for Outer {
+        fn class(&self) -> Class {
+            Class::RETRY
+        }
+        fn scope(&self) -> Scope {
+            Scope::Event
+        }
+        fn code(&self) -> Code {
+            Code::Internal
+        }
+    }
+
+    #[test]
+    fn the_chain_names_the_causes_once() {
+        let fault = AnyFault::from(Outer(std::io::Error::other("inner")));
+        assert_eq!(fault.to_string(), "outer");
+        assert_eq!(fault.chain(), "outer: inner");
+    }
+}

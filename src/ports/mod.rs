@@ -1,0 +1,17 @@
+//! What the pipeline needs from the outside, as traits in domain words.
+//!
+//! One trait per part that has an embedded and a real form. Each has one contract suite
+//! (`tests/contract`) that every adapter passes, so that a fast test on the embedded form may be
+//! trusted. No adapter's own error or type appears here: errors are [`crate::fault::AnyFault`].
+
+pub mod analyst;
+pub mod bus;
+pub mod clock;
+pub mod mirror;
+pub mod store;
+
+pub use analyst::{Analyst, AnalystRequest, Verdict};
+pub use bus::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
+pub use clock::{Clock, SystemClock};
+pub use mirror::{Mirror, MirrorOutcome, MirrorRow, MirrorStatus, Projection};
+pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};
