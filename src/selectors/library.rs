@@ -1,0 +1,135 @@
+//! Which packs there are: those built in, and the operator's folder, whose files win.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::error::PackError;
+use super::load::{LoadedPack, parse_pack};
+use crate::domain::SiteId;
+
+/// The packs that come with chatferry.
+const BUILT_IN: [(&str, &str); 2] =
+    [("demo", include_str!("../../selectors/demo.toml")), ("meetme", include_str!("../../selectors/meetme.toml"))];
+
+/// Where a pack comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackSource {
+    /// It is part of the program.
+    BuiltIn(&'static str),
+    /// The operator's file.
+    File(PathBuf),
+}
+
+/// Every pack by its site.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    packs: BTreeMap<SiteId, PackSource>,
+}
+
+impl Library {
+    /// The built-in packs and those in `folder`, if it exists. Reads names only; a pack that is never
+    /// used may be broken.
+    ///
+    /// # Errors
+    /// [`PackError::Unreadable`] if the folder exists and can't be listed; [`PackError::Invalid`] if a
+    /// file's stem is no site id.
+    pub fn open(folder: &Path) -> Result<Self, PackError> {
+        let mut packs: BTreeMap<SiteId, PackSource> =
+            BUILT_IN.iter().filter_map(|(name, text)| Some((name.parse().ok()?, PackSource::BuiltIn(text)))).collect();
+        let unreadable = |source| PackError::Unreadable { path: folder.to_owned(), source };
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { packs }),
+            Err(error) => return Err(unreadable(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                packs.insert(site_of(&path)?, PackSource::File(path));
+            }
+        }
+        Ok(Self { packs })
+    }
+
+    /// Every site there is a pack for.
+    pub fn sites(&self) -> Vec<SiteId> {
+        self.packs.keys().cloned().collect()
+    }
+
+    /// Reads the pack of a site.
+    ///
+    /// # Errors
+    /// [`PackError`]: there is none, it can't be read, or it breaks rules.
+    pub fn load(&self, site: &SiteId) -> Result<LoadedPack, PackError> {
+        match self.packs.get(site) {
+            Some(PackSource::BuiltIn(text)) => parse_pack(site.clone(), &format!("{site}.toml (built in)"), text),
+            Some(PackSource::File(path)) => load_file(path),
+            None => Err(PackError::Unknown { site: site.to_string(), nearest: self.nearest(site.as_str()) }),
+        }
+    }
+
+    /// Reads a pack named on the command line: a path if it looks like one, else a site.
+    ///
+    /// # Errors
+    /// As [`Library::load`].
+    pub fn load_named(&self, name: &str) -> Result<LoadedPack, PackError> {
+        let is_path = name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml");
+        if is_path {
+            return load_file(Path::new(name));
+        }
+        match name.parse() {
+            Ok(site) => self.load(&site),
+            Err(_) => Err(PackError::Unknown { site: name.to_owned(), nearest: self.nearest(name) }),
+        }
+    }
+
+    fn nearest(&self, name: &str) -> Option<SiteId> {
+        let nearest = self.packs.keys().min_by_key(|site| strsim::damerau_levenshtein(site.as_str(), name))?;
+        (strsim::damerau_levenshtein(nearest.as_str(), name) <= 3).then(|| nearest.clone())
+    }
+}
+
+fn site_of(path: &Path) -> Result<SiteId, PackError> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.parse().map_err(|error: crate::domain::IdError| PackError::Invalid {
+        name: path.display().to_string(),
+        problems: vec![super::PackProblem {
+            key: String::new(),
+            line: None,
+            sentence: format!("the file's name is the site's: {error}"),
+        }],
+    })
+}
+
+fn load_file(path: &Path) -> Result<LoadedPack, PackError> {
+    let site = site_of(path)?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| PackError::Unreadable { path: path.to_owned(), source })?;
+    parse_pack(site, &path.display().to_string(), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_pack_keeps_the_rules() {
+        let library = Library::open(Path::new("/nonexistent")).unwrap();
+        assert_eq!(library.sites().len(), BUILT_IN.len());
+        for site in library.sites() {
+            library.load(&site).unwrap();
+        }
+        assert!(!library.load(&"meetme".parse().unwrap()).unwrap().pack.site.verified);
+    }
+
+    #[test]
+    fn the_operators_file_wins_and_a_misspelled_site_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = BUILT_IN[0].1.replace("name = \"Sample chat\"", "name = \"Mine\"");
+        std::fs::write(folder.path().join("demo.toml"), text).unwrap();
+        let library = Library::open(folder.path()).unwrap();
+        assert_eq!(library.load_named("demo").unwrap().pack.site.name, "Mine");
+        let refusal = library.load_named("metme").unwrap_err().to_string();
+        assert!(refusal.contains("did you mean meetme?"), "{refusal}");
+    }
+}

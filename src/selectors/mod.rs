@@ -1,0 +1,29 @@
+//! Selector packs: one TOML file per site that says where things stand in its pages.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`pack`] | the sections of a pack as types |
+//! | [`query`] | one thing to find: ordered alternatives, each a way to find it |
+//! | [`moment`] | times as pages write them → timestamps |
+//! | [`load`] | reading a pack, with file, line and the nearest name when it is wrong |
+//! | [`lint`] | rules that types can't hold: no compose control, hosts, formats |
+//! | [`library`] | the packs that are built in and the operator's own folder |
+//! | [`schema`] | the JSON Schema that editors complete from |
+//!
+//! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
+//! only thing that is ever filled in.
+
+pub mod error;
+pub mod library;
+pub mod lint;
+pub mod load;
+pub mod moment;
+pub mod pack;
+pub mod query;
+pub mod schema;
+
+pub use error::{PackError, PackProblem};
+pub use library::{Library, PackSource};
+pub use load::{LoadedPack, parse_pack};
+pub use pack::Pack;
+pub use query::{Alternative, Query};
