@@ -8,6 +8,7 @@ pub mod analyst;
 pub mod bus;
 pub mod clock;
 pub mod mirror;
+pub mod page;
 pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest, Verdict};

@@ -1,0 +1,472 @@
+// The page agent: everything chatferry ever does inside a page.
+//
+// Evaluated once per document in an isolated world: the page's own scripts can neither see nor change
+// it. The pack is its data. Every answer is one JSON string, because one long string crosses the
+// DevTools socket faster than an object does. Nothing here sends, posts or fetches anything, and
+// nothing is clicked but what the pack names for logging in, opening a conversation, or loading more.
+(pack) => {
+  "use strict";
+  if (globalThis.chatferry) return;
+  const BLOCKS = "br,p,div,li,pre,blockquote,tr,h1,h2,h3,h4,h5,h6,img[alt]";
+  const BLOCK_TAGS = new Set(["P", "DIV", "LI", "PRE", "BLOCKQUOTE", "TR", "UL", "OL", "H1", "H2", "H3", "H4", "H5", "H6"]);
+
+  // ---- finding -----------------------------------------------------------------------------------
+
+  /** Open shadow roots below a root; most pages have none, so the walk is made once per call. */
+  let shadows = null;
+  const shadowRoots = () => {
+    if (shadows) return shadows;
+    shadows = [];
+    const walk = (root) => {
+      for (const element of root.querySelectorAll("*")) {
+        if (element.shadowRoot) {
+          shadows.push(element.shadowRoot);
+          walk(element.shadowRoot);
+        }
+      }
+    };
+    walk(document);
+    return shadows;
+  };
+  /** True if a node lies below scope, through shadow borders. */
+  const isBelow = (node, scope) => {
+    for (let at = node; at; at = at.parentNode ?? at.host) if (at === scope) return true;
+    return false;
+  };
+  const cssFirst = (css, scope) => {
+    const found = scope.querySelector(css);
+    if (found) return found;
+    for (const root of shadowRoots()) {
+      if (!isBelow(root, scope)) continue;
+      const deep = root.querySelector(css);
+      if (deep) return deep;
+    }
+    return null;
+  };
+  const cssAll = (css, scope) => {
+    const found = [...scope.querySelectorAll(css)];
+    for (const root of shadowRoots()) if (isBelow(root, scope)) found.push(...root.querySelectorAll(css));
+    return found;
+  };
+  const xpathAll = (xpath, scope) => {
+    const result = document.evaluate(xpath, scope, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);
+    const found = [];
+    for (let i = 0; i < result.snapshotLength; i++) {
+      const node = result.snapshotItem(i);
+      if (node.nodeType === Node.ELEMENT_NODE) found.push(node);
+    }
+    return found;
+  };
+  const textAll = (text, scope) =>
+    cssAll("*", scope).filter((element) => element.textContent.trim() === text && ![...element.children].some((child) => child.textContent.trim() === text));
+
+  /** The text of an element: `<br>` and blocks as line breaks, pictures as their alt. */
+  const textOf = (element) => {
+    if (element.childElementCount === 0 || !element.querySelector(BLOCKS)) return element.textContent.trim();
+    let text = "";
+    const fresh = () => { if (text && !text.endsWith("\n")) text += "\n"; };
+    const walk = (node) => {
+      for (const child of node.childNodes) {
+        if (child.nodeType === Node.TEXT_NODE) text += child.data;
+        else if (child.nodeType === Node.ELEMENT_NODE) {
+          if (child.tagName === "BR") text += "\n";
+          else if (child.tagName === "IMG") text += child.alt;
+          else if (BLOCK_TAGS.has(child.tagName)) { fresh(); walk(child); fresh(); }
+          else walk(child);
+        }
+      }
+    };
+    walk(element);
+    return text.trim();
+  };
+
+  /** One alternative as two functions: `first(scope)` and `all(scope)` give elements, `value(el)` a string or null. */
+  const compileAlternative = (alternative) => {
+    const { css, xpath, text, attr, regex, read } = alternative;
+    const self = css === undefined && xpath === undefined && text === undefined;
+    const own = css !== undefined && css.includes(":scope");
+    const pattern = regex === undefined ? null : new RegExp(regex, "u");
+    let first, all;
+    if (self) {
+      first = (scope) => scope;
+      all = (scope) => [scope];
+    } else if (own) {
+      // `:scope` means the row itself, which querySelector never returns.
+      first = (scope) => (scope.matches?.(css) ? scope : cssFirst(css, scope));
+      all = (scope) => (scope.matches?.(css) ? [scope] : cssAll(css, scope));
+    } else if (css !== undefined) {
+      first = (scope) => cssFirst(css, scope);
+      all = (scope) => cssAll(css, scope);
+    } else if (xpath !== undefined) {
+      all = (scope) => xpathAll(xpath, scope);
+      first = (scope) => all(scope)[0] ?? null;
+    } else {
+      all = (scope) => textAll(text, scope);
+      first = (scope) => all(scope)[0] ?? null;
+    }
+    const raw = attr !== undefined
+      ? (element) => element.getAttribute?.(attr) ?? null
+      : read === "visible" ? (element) => (element.innerText ?? element.textContent ?? "").trim() : textOf;
+    const value = pattern === null ? raw : (element) => {
+      const whole = raw(element);
+      const match = whole === null ? null : pattern.exec(whole);
+      return match ? (match[1] ?? match[0]) : null;
+    };
+    // Rows are found by their place alone; reading the text of each only to see that there is one
+    // would cost more than all the rest.
+    const isThere = attr === undefined && pattern === null ? () => true : (element) => value(element) !== null;
+    return { first, all, value, isThere };
+  };
+  const compile = (query) => (query ? query.any.map(compileAlternative) : null);
+
+  /** The elements of the first alternative that matches anything with a value. */
+  const allOf = (query, scope) => {
+    for (let i = 0; i < query.length; i++) {
+      const found = query[i].all(scope).filter(query[i].isThere);
+      if (found.length) return { found, index: i };
+    }
+    return { found: [], index: -1 };
+  };
+  const firstOf = (query, scope) => {
+    if (!query) return null;
+    for (const alternative of query) {
+      const element = alternative.first(scope);
+      if (element && alternative.isThere(element)) return element;
+    }
+    return null;
+  };
+  const isShown = (element) => !!element && element.getClientRects().length > 0;
+  /** A marker counts only where a person could see it. */
+  const sees = (query) => !!query && query.some((alternative) => alternative.all(document).some((element) => alternative.isThere(element) && isShown(element)));
+  const has = (query, row) => firstOf(query, row) !== null;
+
+  /** Counts which alternative supplied a field, over all rows of a reading. */
+  const field = (query) => {
+    const counts = query ? new Array(query.length).fill(0) : [];
+    let missing = 0;
+    const size = query ? query.length : 0;
+    return {
+      read(row) {
+        for (let i = 0; i < size; i++) {
+          const element = query[i].first(row);
+          if (element === null) continue;
+          const value = query[i].value(element);
+          if (value !== null) { counts[i]++; return value; }
+        }
+        missing++;
+        return undefined;
+      },
+      report: () => ({ by_alternative: counts, missing }),
+    };
+  };
+
+  // ---- the pack, compiled once ---------------------------------------------------------------------
+
+  const { pages, login, conversations, messages } = pack;
+  const compileScroll = (scroll) => scroll && {
+    container: compile(scroll.container), more: compile(scroll.more), loading: compile(scroll.loading), end: compile(scroll.end),
+    up: scroll.toward === "up", clickMore: scroll.click_more, virtualised: scroll.virtualised, wait: scroll.wait_ms,
+  };
+  const Q = {
+    login: compile(pages.login), loading: compile(pages.loading),
+    list: compile(pages.list.positive), listEmpty: compile(pages.list.empty),
+    thread: compile(pages.thread.positive), threadEmpty: compile(pages.thread.empty),
+    loggedIn: compile(login.outcomes.logged_in), bad: compile(login.outcomes.bad_credentials),
+    challenge: compile(login.outcomes.challenge), locked: compile(login.outcomes.locked),
+    row: compile(conversations.row), skip: compile(conversations.skip), id: compile(conversations.id), title: compile(conversations.title),
+    activity: compile(conversations.last_activity), unread: compile(conversations.unread),
+    openClick: compile(conversations.open.click), opened: compile(conversations.opened.at),
+    message: compile(messages.row), notMessage: compile(messages.skip), native: compile(messages.native_id), author: compile(messages.author),
+    own: compile(messages.direction.own), text: compile(messages.text), sentAt: compile(messages.sent_at?.at),
+    separator: compile(messages.separator?.row), date: compile(messages.separator?.date), attachments: compile(messages.attachments),
+  };
+  const scrolls = { list: compileScroll(conversations.scroll), history: compileScroll(pack.history) };
+
+  // ---- reading -------------------------------------------------------------------------------------
+
+  const openedId = () => {
+    for (const alternative of Q.opened) {
+      const element = alternative.first(document);
+      const value = element && alternative.value(element);
+      if (value) return value;
+    }
+    return null;
+  };
+  const glance = () => {
+    shadows = null;
+    return {
+      login: sees(Q.login), loading: sees(Q.loading), list: sees(Q.list), list_empty: sees(Q.listEmpty),
+      thread: sees(Q.thread), thread_empty: sees(Q.threadEmpty), logged_in: sees(Q.loggedIn), bad_credentials: sees(Q.bad),
+      challenge: sees(Q.challenge), locked: sees(Q.locked), opened: openedId(),
+      status: performance.getEntriesByType("navigation")[0]?.responseStatus ?? 0,
+    };
+  };
+  const listRows = () => {
+    const { found, index } = allOf(Q.row, document);
+    return { rows: Q.skip ? found.filter((row) => !has(Q.skip, row)) : found, index };
+  };
+  const rowMatch = (query, index, count) => {
+    const by_alternative = new Array(query.length).fill(0);
+    if (index >= 0) by_alternative[index] = count;
+    return { by_alternative, missing: 0 };
+  };
+  const list = () => {
+    shadows = null;
+    const { rows, index } = listRows();
+    const id = field(Q.id), title = field(Q.title), activity = field(Q.activity), unread = field(Q.unread);
+    const read = rows.map((row) => ({
+      id: id.read(row), title: title.read(row), last_activity: activity.read(row), unread: unread.read(row), digest: row.textContent.trim(),
+    }));
+    const matches = { "conversations.row": rowMatch(Q.row, index, rows.length), "conversations.id": id.report(), "conversations.title": title.report() };
+    if (Q.activity) matches["conversations.last_activity"] = activity.report();
+    return { rows: read, matches };
+  };
+  const messageRows = () => {
+    const { found, index } = allOf(Q.message, document);
+    return { rows: Q.notMessage ? found.filter((row) => !has(Q.notMessage, row)) : found, index };
+  };
+  /** Rows and separators in the order of the document. */
+  const withSeparators = (rows) => {
+    if (!Q.separator) return rows;
+    const separators = new Set(allOf(Q.separator, document).found);
+    if (!separators.size) return rows;
+    const merged = [...separators, ...rows.filter((row) => !separators.has(row))];
+    merged.sort((a, b) => (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
+    return merged;
+  };
+  const isOwnSide = (row) => {
+    const side = messages.direction.own_side;
+    if (!side) return false;
+    const text = firstOf(Q.text, row) ?? row;
+    const box = text.getBoundingClientRect();
+    const frame = (row.parentElement ?? row).getBoundingClientRect();
+    const middle = box.left + box.width / 2;
+    const right = middle > frame.left + frame.width / 2;
+    return right === (side === "right");
+  };
+  const thread = () => {
+    shadows = null;
+    const { rows: plain, index } = messageRows();
+    const isMessage = Q.separator ? new Set(plain) : null;
+    const rows = withSeparators(plain);
+    const native = field(Q.native), author = field(Q.author), text = field(Q.text), sentAt = field(Q.sentAt), date = field(Q.date);
+    const read = new Array(rows.length);
+    for (let n = 0; n < rows.length; n++) {
+      const row = rows[n];
+      if (isMessage && !isMessage.has(row)) {
+        read[n] = { s: date.read(row) ?? "" };
+        continue;
+      }
+      const out = { t: text.read(row) };
+      if (Q.native) out.i = native.read(row);
+      if (Q.author) out.a = author.read(row);
+      if (Q.sentAt) out.w = sentAt.read(row);
+      if ((Q.own && has(Q.own, row)) || isOwnSide(row)) out.o = true;
+      if (Q.attachments) {
+        const files = Q.attachments.flatMap((alternative) => alternative.all(row).map((element) => alternative.value(element)).filter((value) => value !== null));
+        if (files.length) out.f = files;
+      }
+      read[n] = out;
+    }
+    if (messages.order === "newest_first") read.reverse();
+    const matches = { "messages.row": rowMatch(Q.message, index, plain.length), "messages.text": text.report() };
+    if (Q.native) matches["messages.native_id"] = native.report();
+    if (Q.author) matches["messages.author"] = author.report();
+    if (Q.sentAt) matches["messages.sent_at.at"] = sentAt.report();
+    return { opened: openedId(), rows: read, matches };
+  };
+
+  // ---- waiting -------------------------------------------------------------------------------------
+
+  /** Resolves with true as soon as `test()` holds, with false after `ms`. Wakes on every change of the
+   *  document; the slow tick is for what changes without one (shadow roots, styles). */
+  const until = (test, ms) => new Promise((resolve) => {
+    if (test()) return resolve(true);
+    let queued = false;
+    const finish = (value) => {
+      observer.disconnect();
+      clearInterval(tick);
+      clearTimeout(end);
+      resolve(value);
+    };
+    const check = () => { queued = false; if (test()) finish(true); };
+    const soon = () => { if (!queued) { queued = true; setTimeout(check, 0); } };
+    const observer = new MutationObserver(soon);
+    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+    const tick = setInterval(check, 200);
+    const end = setTimeout(() => finish(test()), ms);
+  });
+  const conditions = {
+    list: () => (g) => ((g.list || g.list_empty) && !g.loading && !g.login) || (g.login && !g.loading) || g.challenge || g.locked,
+    outcome: () => (g) => (g.logged_in && !g.login) || g.bad_credentials || g.challenge || g.locked,
+    thread: (wanted) => (g) => (g.opened === wanted && (g.thread || g.thread_empty) && !g.loading && !sees(scrolls.history?.loading)) || g.login,
+  };
+  const wait = async ({ until: name, wanted, ms }) => {
+    let last = null;
+    const holds = conditions[name](wanted);
+    await until(() => holds((last = glance())), ms);
+    return last;
+  };
+
+  // ---- scrolling -----------------------------------------------------------------------------------
+
+  const edgeKey = (element) => element ? `${Q.native ? firstValue(Q.native, element) : ""}|${element.textContent.length}|${element.textContent.slice(0, 64)}` : "";
+  const firstValue = (query, row) => {
+    for (const alternative of query) {
+      const element = alternative.first(row);
+      const value = element && alternative.value(element);
+      if (value !== null && value !== undefined) return value;
+    }
+    return "";
+  };
+  /** Tells whether the rows in the page are still the same ones. */
+  const signature = (which) => {
+    shadows = null;
+    const { rows } = which === "list" ? listRows() : messageRows();
+    return `${rows.length}|${edgeKey(rows[0])}|${edgeKey(rows[rows.length - 1])}`;
+  };
+  const frame = () => new Promise((resolve) => {
+    const late = setTimeout(resolve, 100);
+    requestAnimationFrame(() => { clearTimeout(late); resolve(); });
+  });
+  const boxOf = (plan) => {
+    const box = firstOf(plan.container, document);
+    return box === document.body || box === document.documentElement ? document.scrollingElement : box;
+  };
+  const isAtEnd = (plan) => (plan.end ? sees(plan.end) : false) || (plan.more ? !sees(plan.more) : false);
+  const FAR = 1e9; // the browser clamps it to the edge, also in containers that count downward
+  const step = async ({ which }) => {
+    shadows = null;
+    const plan = scrolls[which];
+    const box = plan && boxOf(plan);
+    if (!box) return { changed: false, end: false, more: false, present: false };
+    const sign = plan.up ? -1 : 1;
+    const before = signature(which);
+    // The end can be told only from the far edge: a virtualised page may keep its marker in sight.
+    const position = box.scrollTop;
+    box.scrollTop = sign * FAR;
+    const edge = box.scrollTop;
+    const atEdge = () => Math.abs(box.scrollTop - edge) < 2;
+    if (plan.virtualised && Math.abs(edge - position) > 0.6 * box.clientHeight) {
+      box.scrollTop = position + sign * 0.6 * box.clientHeight;
+    }
+    if (plan.virtualised ? atEdge() && isAtEnd(plan) && signature(which) === before : isAtEnd(plan)) {
+      return { changed: false, end: true, more: false, present: true };
+    }
+    if (plan.clickMore) firstOf(plan.more, document)?.click();
+    else if (Math.abs(edge - position) < 2) {
+      // Already at the edge: many sites load only on a scroll event, so go away and come back.
+      box.scrollTop = edge - sign * Math.max(40, 0.1 * box.clientHeight);
+      await frame();
+      box.scrollTop = sign * FAR;
+    }
+    const changed = await until(() => (signature(which) !== before && !sees(plan.loading)) || (!plan.virtualised && isAtEnd(plan)), plan.wait);
+    shadows = null;
+    const different = signature(which) !== before;
+    const end = isAtEnd(plan) && (!plan.virtualised || (atEdge() && !different));
+    return { changed: changed && different, end, more: plan.more ? sees(plan.more) : false, present: true };
+  };
+  const rewind = async ({ which }) => {
+    const plan = scrolls[which];
+    const box = plan && boxOf(plan);
+    if (!box) return {};
+    const before = signature(which);
+    const position = box.scrollTop;
+    box.scrollTop = (plan.up ? 1 : -1) * FAR;
+    // Only a virtualised page shows other rows elsewhere; what it draws comes with the next frame.
+    if (plan.virtualised && Math.abs(box.scrollTop - position) > 2) await until(() => signature(which) !== before, 500);
+    return {};
+  };
+
+  // ---- acting --------------------------------------------------------------------------------------
+
+  const WRITES = "textarea,[contenteditable]:not([contenteditable=false]),[role=textbox]";
+  const press = (element) => { element.scrollIntoView({ block: "center" }); element.click(); };
+  const click = ({ query }) => {
+    shadows = null;
+    const element = firstOf(compile(query), document);
+    if (!element) return { error: "missing" };
+    if (element.matches(WRITES)) return { error: "writes" };
+    press(element);
+    return {};
+  };
+  const focus = ({ query }) => {
+    shadows = null;
+    const element = firstOf(compile(query), document);
+    if (!element) return { error: "missing" };
+    if (element.tagName !== "INPUT" || element.disabled || element.readOnly) return { error: "no input" };
+    element.focus();
+    element.select();
+    return element.getRootNode().activeElement === element ? {} : { error: "no focus" };
+  };
+  const filled = ({ query, length }) => {
+    const element = firstOf(compile(query), document);
+    return element && [...element.value].length === length ? {} : { error: "not filled" };
+  };
+  const waitFor = async ({ query, ms }) => {
+    const compiled = compile(query);
+    return { found: await until(() => { shadows = null; return isShown(firstOf(compiled, document)); }, ms) };
+  };
+  const openConversation = ({ id, address }) => {
+    shadows = null;
+    if (Q.openClick) {
+      const row = listRows().rows.find((candidate) => firstValue(Q.id, candidate) === id);
+      const target = row && (firstOf(Q.openClick, row) ?? null);
+      if (target) {
+        // A row's own button may be a submit button; a writing control or a form's submit is none of ours.
+        if (target.matches(WRITES) || (target.type === "submit" && target.form)) return { error: "writes" };
+        press(target);
+        return {};
+      }
+    }
+    if (!address) return { error: "missing" };
+    if (location.href !== address) location.assign(address);
+    return {};
+  };
+
+  // ---- looking for the operator --------------------------------------------------------------------
+
+  const probe = ({ queries }) => {
+    shadows = null;
+    const wholePage = new Set(["conversations.row", "conversations.opened.at", "messages.row", "messages.separator.row"]);
+    const rowsFor = (key) => {
+      if (wholePage.has(key) || key.startsWith("conversations.scroll")) return null;
+      if (key === "messages.separator.date") return Q.separator ? allOf(Q.separator, document).found : [];
+      if (key === "conversations.skip") return allOf(Q.row, document).found;
+      if (key === "messages.skip") return allOf(Q.message, document).found;
+      if (key.startsWith("conversations.")) return listRows().rows;
+      return key.startsWith("messages.") ? messageRows().rows : null;
+    };
+    return queries.map(({ key, query }) => {
+      const rows = rowsFor(key);
+      const scopes = rows ?? [document];
+      const result = { key, counts: [], errors: {} };
+      query.any.forEach((alternative, index) => {
+        let count = 0;
+        try {
+          const compiled = compileAlternative(alternative);
+          for (const scope of scopes) {
+            const found = (rows ? [compiled.first(scope)] : compiled.all(scope)).filter((element) => element && compiled.value(element) !== null);
+            if (found.some((element) => element.matches?.(WRITES))) result.errors[index] = "matches a control that writes";
+            if (found.length && result.sample === undefined) result.sample = compiled.value(found[0]);
+            count += found.length;
+          }
+        } catch (error) {
+          result.errors[index] = error instanceof DOMException || error instanceof SyntaxError ? "not a valid selector" : "can't be tried";
+        }
+        result.counts.push(count);
+      });
+      return result;
+    });
+  };
+
+  const calls = { glance, wait, waitFor, list, thread, step, rewind, click, focus, filled, openConversation, probe };
+  globalThis.chatferry = async (name, argument) => {
+    try {
+      return JSON.stringify({ ok: await calls[name](argument) });
+    } catch (error) {
+      // A selector's own error quotes the selector; any other message could quote the page.
+      return JSON.stringify({ thrown: error instanceof SyntaxError || error instanceof DOMException ? error.message : error.name });
+    }
+  };
+}

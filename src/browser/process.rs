@@ -1,0 +1,292 @@
+//! The Chromium process: started with an own profile, user and process group, ended for certain.
+//!
+//! We start it ourselves rather than through the DevTools crate, because we must own what the crate
+//! does not offer: the user it runs as, its environment, and its process group.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::BrowserError;
+use super::profile::{LesserUser, lesser_user};
+
+/// How long Chromium may take until it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a polite end may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Finds the executable: the one configured, else the usual names on the path.
+///
+/// # Errors
+/// [`BrowserError::Missing`].
+pub fn find_executable(configured: Option<&Path>) -> Result<PathBuf, BrowserError> {
+    if let Some(path) = configured {
+        let missing = || BrowserError::Missing {
+            looked: format!("CHROMIUM_PATH is {}, where there is no executable file", path.display()),
+        };
+        let is_executable =
+            fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+        return if is_executable { Ok(path.to_owned()) } else { Err(missing()) };
+    }
+    const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).flat_map(|folder| NAMES.map(|name| folder.join(name))).find(|file| file.is_file());
+    found.ok_or_else(|| BrowserError::Missing { looked: format!("none of {} is on the PATH", NAMES.join(", ")) })
+}
+
+/// A running Chromium.
+#[derive(Debug)]
+pub struct ChromiumProcess {
+    child: Child,
+    group: Pid,
+    profile: PathBuf,
+    /// Where DevTools listens.
+    pub websocket: String,
+}
+
+impl ChromiumProcess {
+    /// Starts Chromium on a prepared profile folder and waits until DevTools listens.
+    ///
+    /// # Errors
+    /// [`BrowserError::NotStarted`], [`BrowserError::Sandbox`].
+    pub async fn start(executable: &Path, profile: &Path, arguments: &[String]) -> Result<Self, BrowserError> {
+        end_left_over(profile).await;
+        for stale in ["SingletonLock", "SingletonSocket", "SingletonCookie"] {
+            // The lock names a host and a process that we have just made sure is gone.
+            let _ = fs::remove_file(profile.join(stale));
+        }
+        let mut command = Command::new(executable);
+        command
+            .args(arguments)
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank")
+            .env_clear()
+            .envs(kept_environment(profile))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(LesserUser { uid, gid }) = lesser_user() {
+            command.uid(uid).gid(gid);
+        }
+        let not_started = |reason: String| BrowserError::NotStarted { executable: executable.to_owned(), reason };
+        let mut child = command.spawn().map_err(|error| not_started(error.to_string()))?;
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| not_started("it ended at once".to_owned()))?;
+        write_pid_file(profile, group);
+        match timeout(START_TIMEOUT, listening(&mut child)).await {
+            Ok(Ok(websocket)) => Ok(Self { child, group, profile: profile.to_owned(), websocket }),
+            Ok(Err(last_words)) => {
+                let _ = kill_process_group(group, Signal::KILL);
+                let _ = child.wait().await;
+                let no_sandbox = ["No usable sandbox", "sandbox is not supported", "Failed to move to new namespace"];
+                if let Some(line) = last_words.iter().find(|line| no_sandbox.iter().any(|known| line.contains(known))) {
+                    return Err(BrowserError::Sandbox { reason: line.clone() });
+                }
+                let words: Vec<String> = last_words.into_iter().filter(|line| !line.contains("dbus/")).collect();
+                Err(not_started(if words.is_empty() {
+                    "it ended without a word".to_owned()
+                } else {
+                    words.join(" | ")
+                }))
+            }
+            Err(_) => {
+                let _ = kill_process_group(group, Signal::KILL);
+                let _ = child.wait().await;
+                Err(not_started(format!("DevTools did not listen within {START_TIMEOUT:?}")))
+            }
+        }
+    }
+
+    /// The process id.
+    pub const fn pid(&self) -> Pid {
+        self.group
+    }
+
+    /// The last resort, at once: the whole process group.
+    pub fn kill(&self) {
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+
+    /// Waits for the end that DevTools was asked for, and makes sure of it: no process of the group
+    /// is left, and the child is reaped.
+    pub async fn end(mut self) {
+        if timeout(CLOSE_TIMEOUT, self.child.wait()).await.is_err() {
+            self.kill();
+            let _ = self.child.wait().await;
+        }
+        self.kill();
+        group_gone(self.group, CLOSE_TIMEOUT).await;
+        let _ = fs::remove_file(pid_file(&self.profile));
+    }
+
+    /// Whether every renderer of this browser runs under seccomp, as the kernel says.
+    ///
+    /// # Errors
+    /// [`BrowserError::Sandbox`] names the renderer that does not, or says that there is none to look at.
+    pub fn check_sandbox(&self) -> Result<(), BrowserError> {
+        let renderers: Vec<u32> = group_members(self.group).into_iter().filter(|pid| is_renderer(*pid)).collect();
+        if renderers.is_empty() {
+            return Err(BrowserError::Sandbox { reason: "no renderer process was found".to_owned() });
+        }
+        for pid in renderers {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let seccomp = status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim);
+            // A renderer that has just ended has no status and can do no harm.
+            if seccomp.is_some_and(|mode| mode != "2") {
+                return Err(BrowserError::Sandbox {
+                    reason: format!("renderer {pid} has seccomp mode {}", seccomp.unwrap_or("?")),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads Chromium's stderr until DevTools listens; then goes on reading it into nothing, since it
+/// repeats what pages write to their console. On an early end gives the last lines.
+async fn listening(child: &mut Child) -> Result<String, VecDeque<String>> {
+    let mut last = VecDeque::new();
+    let Some(stderr) = child.stderr.take() else { return Err(last) };
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(websocket) = line.strip_prefix("DevTools listening on ") {
+            let websocket = websocket.trim().to_owned();
+            // Ends with the process: its side of the pipe is closed then.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(websocket);
+        }
+        last.push_back(line);
+        if last.len() > 6 {
+            last.pop_front();
+        }
+    }
+    Err(last)
+}
+
+/// What Chromium may know of our environment: nothing that could hold a secret.
+fn kept_environment(profile: &Path) -> Vec<(String, String)> {
+    let mut kept: Vec<(String, String)> = ["PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect();
+    let home = profile.display().to_string();
+    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"] {
+        kept.push((name.to_owned(), home.clone()));
+    }
+    // Without an address Chromium looks for a session bus and logs a dozen failures.
+    kept.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), "disabled:".to_owned()));
+    kept
+}
+
+fn pid_file(profile: &Path) -> PathBuf {
+    let mut name = profile.as_os_str().to_owned();
+    name.push(".pid");
+    PathBuf::from(name)
+}
+
+/// Remembers the group leader with its start time, so that a later start can tell it from a stranger
+/// who got the same number.
+fn write_pid_file(profile: &Path, pid: Pid) {
+    let started = start_time(pid.as_raw_pid()).unwrap_or_default();
+    // Without the file only the sweep after a kill -9 of ours is lost.
+    let _ = fs::write(pid_file(profile), format!("{} {started}\n", pid.as_raw_pid()));
+}
+
+/// Ends a browser that an earlier process of ours, killed hard, left running on this profile.
+async fn end_left_over(profile: &Path) {
+    let file = pid_file(profile);
+    let Ok(text) = fs::read_to_string(&file) else { return };
+    let mut fields = text.split_whitespace();
+    let pid: Option<i32> = fields.next().and_then(|field| field.parse().ok());
+    let started: Option<u64> = fields.next().and_then(|field| field.parse().ok());
+    if let (Some(raw), Some(started)) = (pid, started)
+        && let Some(pid) = Pid::from_raw(raw)
+        && start_time(raw) == Some(started)
+    {
+        let _ = kill_process_group(pid, Signal::KILL);
+        group_gone(pid, CLOSE_TIMEOUT).await;
+    }
+    let _ = fs::remove_file(file);
+}
+
+/// Waits until no process of the group is left, at most `limit`. The kernel tells only by asking.
+async fn group_gone(group: Pid, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline && has_running_member(group) {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// True while a process of the group runs; a zombie that its parent has not reaped yet does not count.
+fn has_running_member(group: Pid) -> bool {
+    test_kill_process_group(group).is_ok()
+        && group_members(group)
+            .into_iter()
+            .any(|pid| stat_field(i32::try_from(pid).unwrap_or_default(), 0).is_some_and(|state| state != "Z"))
+}
+
+/// Field 22 of `/proc/<pid>/stat`: when the process started, in clock ticks since boot.
+fn start_time(pid: i32) -> Option<u64> {
+    stat_field(pid, 19)?.parse().ok()
+}
+
+/// A field of `/proc/<pid>/stat` counted from the state, which follows the name in parentheses.
+fn stat_field(pid: i32, index: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(index).map(str::to_owned)
+}
+
+fn group_members(group: Pid) -> Vec<u32> {
+    let wanted = group.as_raw_pid().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| i32::try_from(*pid).ok().and_then(|pid| stat_field(pid, 2)).is_some_and(|found| found == wanted))
+        .collect()
+}
+
+fn is_renderer(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|line| line.split(|b| *b == 0).any(|argument| argument == b"--type=renderer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_that_is_not_there_is_named() {
+        let error = find_executable(Some(Path::new("/nowhere/chromium"))).unwrap_err();
+        assert!(error.to_string().contains("CHROMIUM_PATH is /nowhere/chromium"), "{error}");
+    }
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_of_the_same_number() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(start_time(own).is_some_and(|ticks| ticks > 0));
+        assert_eq!(start_time(i32::MAX), None);
+    }
+
+    #[test]
+    fn no_secret_reaches_the_browser() {
+        let names: Vec<String> = kept_environment(Path::new("/p")).into_iter().map(|(name, _)| name).collect();
+        assert!(!names.iter().any(|name| name.contains("PASSWORD") || name.contains("KEY")), "{names:?}");
+        assert!(names.contains(&"HOME".to_owned()));
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a browser's profile lies and whose it is.
+//!
+//! Chromium keeps its sandbox only under an ordinary user. As one, profiles lie in the data directory.
+//! As root, Chromium runs as a lesser user, who can't pass root's private folders: then they lie under
+//! `/var/lib/chatferry-browser`, in a folder named after the data directory.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use rustix::process::getuid;
+
+use crate::domain::AccountId;
+
+/// Where root keeps the profiles of its lesser user.
+const ROOTS_PROFILES: &str = "/var/lib/chatferry-browser";
+/// In each folder there: the data directory it belongs to.
+const OWNER_FILE: &str = "data-directory";
+
+/// The user that Chromium runs as when we are root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LesserUser {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// `chatferry` where the packaging made such a user, else `nobody`; `None` if we are not root.
+pub fn lesser_user() -> Option<LesserUser> {
+    if !getuid().is_root() {
+        return None;
+    }
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find = |wanted: &str| {
+        passwd.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            (fields.first() == Some(&wanted)).then_some(())?;
+            Some(LesserUser { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
+        })
+    };
+    find("chatferry").or_else(|| find("nobody")).or(Some(LesserUser { uid: 65_534, gid: 65_534 }))
+}
+
+/// The profile folder of an account for this data directory.
+pub fn profile_of(data_dir: &Path, account: &AccountId) -> PathBuf {
+    let name = format!("{}@{}", account.label(), account.site());
+    if lesser_user().is_none() {
+        return data_dir.join("profiles").join(name);
+    }
+    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let hash = blake3::hash(data_dir.as_os_str().as_encoded_bytes()).to_hex();
+    Path::new(ROOTS_PROFILES).join(&hash[..16]).join(name)
+}
+
+/// Makes the profile folder: 0700, of the user that Chromium runs as. As root, notes whose it is and
+/// removes the folders of data directories that are no more.
+///
+/// # Errors
+/// Those of the file system.
+pub fn prepare(profile: &Path, data_dir: &Path) -> io::Result<()> {
+    let user = lesser_user();
+    if let Some(parent) = profile.parent() {
+        fs::DirBuilder::new().recursive(true).mode(if user.is_some() { 0o711 } else { 0o700 }).create(parent)?;
+        if user.is_some() {
+            let data_dir = fs::canonicalize(data_dir)?;
+            fs::write(parent.join(OWNER_FILE), data_dir.as_os_str().as_encoded_bytes())?;
+            remove_orphans();
+        }
+    }
+    if !profile.is_dir() {
+        fs::DirBuilder::new().mode(0o700).create(profile)?;
+    }
+    fs::set_permissions(profile, fs::Permissions::from_mode(0o700))?;
+    if let Some(LesserUser { uid, gid }) = user {
+        chown(profile, Some(uid), Some(gid))?;
+    }
+    Ok(())
+}
+
+fn remove_orphans() {
+    let Ok(folders) = fs::read_dir(ROOTS_PROFILES) else { return };
+    for folder in folders.flatten().map(|entry| entry.path()) {
+        let owner = fs::read_to_string(folder.join(OWNER_FILE));
+        if owner.is_ok_and(|owner| !Path::new(&owner).exists()) {
+            // A folder that can't be removed now is tried again at the next start.
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_private_and_two_data_directories_share_none() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let account: AccountId = "demo/default".parse().unwrap();
+        let profile = profile_of(one.path(), &account);
+        assert_ne!(profile, profile_of(two.path(), &account));
+        prepare(&profile, one.path()).unwrap();
+        assert_eq!(fs::metadata(&profile).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,314 @@
+//! A web site seen through a browser, in the words of a pack.
+//!
+//! The collector says *what* it wants (the list, the open conversation, the next older messages); how
+//! a page is driven is the browser's affair. Everything here reads; the only thing that is ever filled
+//! in is a login form.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use url::Url;
+
+use crate::domain::{AccountId, Text};
+use crate::fault::AnyFault;
+use crate::selectors::{LoadedPack, Query};
+
+/// What kind of page this is: one of five, never a guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PageVerdict {
+    /// It shows what it should.
+    Ok,
+    /// It says that there is nothing to show.
+    Empty,
+    /// It shows nothing that the pack knows: still loading, an error page.
+    NotRendered,
+    /// It shows the login form.
+    LoggedOut,
+    /// It shows the right place without the things that belong there: the layout has changed.
+    Broken,
+}
+
+/// Everything that the markers of a pack say about the page at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // one per marker of the pack; they are independent
+#[serde(default)]
+pub struct Glance {
+    /// The login form can be seen.
+    pub login: bool,
+    /// Something says that the page is loading.
+    pub loading: bool,
+    /// The conversation list can be seen.
+    pub list: bool,
+    /// The list says that it is empty.
+    pub list_empty: bool,
+    /// The open conversation can be seen.
+    pub thread: bool,
+    /// The open conversation says that it is empty.
+    pub thread_empty: bool,
+    /// Proof that we are logged in.
+    pub logged_in: bool,
+    /// The site refused the credentials.
+    pub bad_credentials: bool,
+    /// The site wants another proof.
+    pub challenge: bool,
+    /// The site has locked the account.
+    pub locked: bool,
+    /// Which conversation the page says is open.
+    pub opened: Option<String>,
+    /// HTTP status of the document, 0 if unknown.
+    pub status: u16,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until<'a> {
+    /// The list, or anything that says why it is not coming: login form, challenge, lock.
+    List,
+    /// Any declared outcome of a login.
+    Outcome,
+    /// The conversation whose page proof is this, loaded; or the login form.
+    Thread(&'a str),
+}
+
+/// How a field of the pack matched, over all rows of one reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct FieldMatch {
+    /// How many rows each alternative supplied, in the order of the pack.
+    pub by_alternative: Vec<u64>,
+    /// How many rows had none.
+    pub missing: u64,
+}
+
+impl FieldMatch {
+    /// How many rows had a value.
+    pub fn matched(&self) -> u64 {
+        self.by_alternative.iter().sum()
+    }
+
+    /// The alternative that supplied most, if any did.
+    pub fn best(&self) -> Option<usize> {
+        let best =
+            self.by_alternative.iter().enumerate().max_by_key(|(index, count)| (**count, std::cmp::Reverse(*index)));
+        best.filter(|(_, count)| **count > 0).map(|(index, _)| index)
+    }
+}
+
+/// How every field of a reading matched, by its key in the pack.
+pub type Matches = BTreeMap<String, FieldMatch>;
+
+/// One entry of the conversation list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListRow {
+    /// The site's id of the conversation.
+    pub id: Option<String>,
+    /// The title.
+    pub title: Option<Text>,
+    /// When something last happened, as written.
+    #[serde(default)]
+    pub last_activity: Option<String>,
+    /// The unread badge, as written.
+    #[serde(default)]
+    pub unread: Option<String>,
+    /// All text of the row: changes when anything in it changes.
+    pub digest: Text,
+}
+
+/// What was read of the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ListReading {
+    /// The entries, as the page orders them.
+    pub rows: Vec<ListRow>,
+    /// How the fields matched.
+    pub matches: Matches,
+}
+
+/// One row of the open conversation, before carrying and times are resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct ThreadRow {
+    /// The text of a date separator; then nothing else is set.
+    #[serde(default, rename = "s")]
+    pub separator: Option<Text>,
+    /// The site's id of the message.
+    #[serde(default, rename = "i")]
+    pub native_id: Option<String>,
+    /// Who wrote it.
+    #[serde(default, rename = "a")]
+    pub author: Option<Text>,
+    /// True if a rule of the page says that it is the owner's.
+    #[serde(default, rename = "o")]
+    pub own: bool,
+    /// What was written.
+    #[serde(default, rename = "t")]
+    pub text: Option<Text>,
+    /// When, as written.
+    #[serde(default, rename = "w")]
+    pub sent_at: Option<String>,
+    /// Addresses of attachments.
+    #[serde(default, rename = "f")]
+    pub attachments: Vec<Text>,
+}
+
+/// What was read of the open conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ThreadReading {
+    /// Which conversation the page says is open.
+    pub opened: Option<String>,
+    /// The rows, oldest first.
+    pub rows: Vec<ThreadRow>,
+    /// How the fields matched.
+    pub matches: Matches,
+}
+
+/// Which scrolling part of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scroller {
+    /// The conversation list.
+    List,
+    /// The history of the open conversation.
+    History,
+}
+
+/// What one step toward more rows did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // four independent observations of one step
+pub struct Step {
+    /// The rows in the page are others, or more, than before.
+    pub changed: bool,
+    /// The page proves that there is nothing further.
+    pub end: bool,
+    /// The page says that there is more.
+    pub more: bool,
+    /// The scroll container is in the page.
+    pub present: bool,
+}
+
+/// One query of a pack, tried on a page.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProbeRow {
+    /// The key in the pack.
+    pub key: String,
+    /// How many elements each alternative matched.
+    pub counts: Vec<u64>,
+    /// The first value of the first alternative that matched, unmasked.
+    #[serde(default)]
+    pub sample: Option<Text>,
+    /// What is wrong with an alternative, by its number: an invalid selector.
+    #[serde(default)]
+    pub errors: BTreeMap<usize, String>,
+}
+
+/// Everything a session in a browser needs to know.
+#[derive(Debug, Clone)]
+pub struct SessionRequest {
+    /// Whose session.
+    pub account: AccountId,
+    /// How to read the site.
+    pub pack: Arc<LoadedPack>,
+    /// The address that all others are relative to.
+    pub base_url: Url,
+    /// Folder for the browser's profile, ours alone.
+    pub profile: PathBuf,
+}
+
+/// Starts browsers.
+#[async_trait]
+pub trait Browser: Send + Sync {
+    /// A browser of its own for the account, with one blank page. Another one that a killed process
+    /// left behind on the same profile is ended first.
+    ///
+    /// # Errors
+    /// `chromium-missing`, `chromium-failed`, `sandbox-unavailable`: permanent, process scope.
+    async fn open(&self, request: SessionRequest) -> Result<Box<dyn SitePage>, AnyFault>;
+}
+
+/// One page of one account.
+///
+/// Every call ends: with a value, a fault, or `page-timeout` at its deadline. A crashed renderer is
+/// `page-crashed`, a browser that is gone `browser-gone`; both are retryable and end the page's life.
+#[async_trait]
+pub trait SitePage: Send + Sync {
+    /// Opens an address relative to the base, as typed into the address bar.
+    ///
+    /// # Errors
+    /// `site-unreachable` if the site does not answer or answers 5xx.
+    async fn open(&self, address: &str) -> Result<(), AnyFault>;
+
+    /// Waits until the page shows what was asked for, at most `timeout`; gives what it shows then,
+    /// whether it was that or not.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn wait(&self, until: Until<'_>, timeout: Duration) -> Result<Glance, AnyFault>;
+
+    /// Waits for a query of the login.
+    ///
+    /// # Errors
+    /// `page-timeout` if it does not come.
+    async fn wait_for(&self, query: &Query, timeout: Duration) -> Result<(), AnyFault>;
+
+    /// Fills a login field as a keyboard would.
+    ///
+    /// # Errors
+    /// `layout-broken` if the field is not there or is no input.
+    async fn fill(&self, query: &Query, value: &str) -> Result<(), AnyFault>;
+
+    /// Clicks a control of the login.
+    ///
+    /// # Errors
+    /// `layout-broken` if it is not there.
+    async fn click(&self, query: &Query) -> Result<(), AnyFault>;
+
+    /// Reads the conversation list as far as it is in the page.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn list(&self) -> Result<ListReading, AnyFault>;
+
+    /// Opens a conversation by clicking its row or by address, as the pack says. Does not wait.
+    ///
+    /// # Errors
+    /// `layout-broken` if it can't be opened in any declared way.
+    async fn open_conversation(&self, id: &str) -> Result<(), AnyFault>;
+
+    /// Reads the open conversation as far as it is in the page: one call into the page, however many
+    /// messages.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn thread(&self) -> Result<ThreadReading, AnyFault>;
+
+    /// Goes back to the end where reading begins: the newest message, the top of the list.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn rewind(&self, scroller: Scroller) -> Result<(), AnyFault>;
+
+    /// One step toward more rows: scrolls or clicks, then waits for the page to change.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn step(&self, scroller: Scroller) -> Result<Step, AnyFault>;
+
+    /// Tries every query of the pack on the page as it is.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn probe(&self) -> Result<Vec<ProbeRow>, AnyFault>;
+
+    /// Replaces the page by saved HTML, without running its scripts and without any network.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn show_html(&self, html: &str) -> Result<(), AnyFault>;
+
+    /// Ends the browser the hard way. For tests of recovery and for pages that hang.
+    fn kill(&self);
+
+    /// Closes page and browser and waits until all its processes are gone.
+    async fn close(self: Box<Self>);
+}
