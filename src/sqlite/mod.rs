@@ -96,10 +96,29 @@ impl Database {
         E: Into<SqliteError> + 'static,
         T: Send + 'static,
     {
+        self.submit(work)?.await.unwrap_or(Err(SqliteError::Closed))
+    }
+
+    /// Runs `work` as [`Database::write`] does, after what was submitted before, but waits for nothing
+    /// and hears of no failure: for what may be lost.
+    pub fn post<E, F>(&self, work: F)
+    where
+        F: FnOnce(&Connection) -> Result<(), E> + Send + 'static,
+        E: Into<SqliteError> + 'static,
+    {
+        drop(self.submit(work));
+    }
+
+    fn submit<T, E, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T, SqliteError>>, SqliteError>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        E: Into<SqliteError> + 'static,
+        T: Send + 'static,
+    {
         let (reply, outcome) = oneshot::channel();
         let order = Order::Run(Box::new(Write::new(work, reply)));
         self.inner.orders.send(order).map_err(|_| SqliteError::Closed)?;
-        outcome.await.unwrap_or(Err(SqliteError::Closed))
+        Ok(outcome)
     }
 
     /// Runs `work` on a connection that can't write, off the async threads, on one snapshot of the
