@@ -28,7 +28,9 @@
 //! | [`cli`] | one file per command |
 
 pub mod browser;
+pub mod bus;
 pub mod domain;
 pub mod fault;
 pub mod ports;
 pub mod selectors;
+pub mod sqlite;
