@@ -29,4 +29,6 @@
 
 pub mod domain;
 pub mod fault;
+pub mod lifecycle;
 pub mod ports;
+pub mod resilience;
