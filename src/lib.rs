@@ -29,8 +29,11 @@
 
 pub mod browser;
 pub mod bus;
+pub mod consume;
 pub mod domain;
 pub mod fault;
+pub mod lifecycle;
 pub mod ports;
+pub mod resilience;
 pub mod selectors;
 pub mod sqlite;

@@ -1,0 +1,155 @@
+//! `analysis.requested` → the analyst → store → `analysis.completed`.
+//!
+//! The question has a name ([`AnalysisId`]) before it is asked: whoever finds its answer in the store
+//! does not ask again. Within this process the same question is never asked twice at once; another
+//! process may ask it at the same time, and then the first answer stays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::error::ConsumeError;
+use super::occurrences;
+use super::publish::publish_one;
+use super::runner::{Handler, Outcome, Received};
+use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
+use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message};
+use crate::fault::AnyFault;
+use crate::lifecycle::{CrashPoint, crash_point};
+use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store, Verdict};
+
+/// The most messages that an analyst is given: the last ones.
+const HISTORY: usize = 20_000;
+
+/// How many conversations are analysed at once, unless told otherwise.
+const PARALLEL: u16 = 4;
+
+/// A lock per question that is being asked.
+type Questions = Mutex<HashMap<AnalysisId, Weak<tokio::sync::Mutex<()>>>>;
+
+/// The consumer of `chatferry.analyze`.
+pub struct Analyze {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    analyst: Arc<dyn Analyst>,
+    clock: Arc<dyn Clock>,
+    parallel: u16,
+    questions: Questions,
+}
+
+impl Analyze {
+    /// Asks `analyst`, keeps the answer in `store` and tells it on `bus`.
+    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, analyst: Arc<dyn Analyst>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, bus, analyst, clock, parallel: PARALLEL, questions: Questions::default() }
+    }
+
+    /// The same with another number of conversations at once.
+    #[must_use]
+    pub fn with_parallel(mut self, parallel: u16) -> Self {
+        self.parallel = parallel.max(1);
+        self
+    }
+
+    async fn take_in(&self, received: &Received) -> Result<(), AnyFault> {
+        let Event::AnalysisRequested(request) = &received.envelope.event else {
+            return Err(ConsumeError::Misrouted { queue: self.queue(), kind: received.envelope.event.kind() }.into());
+        };
+        let (version, model) = (self.analyst.prompt_version(), self.analyst.model());
+        let id = AnalysisId::new(&request.conversation, &request.up_to, version, model);
+        let question = self.question(id);
+        let _asking = question.lock().await;
+        if self.store.analysis(&id).await?.is_some() {
+            occurrences::duplicate_suppressed("analyze", &received.envelope.id);
+        } else {
+            self.answer(id, request).await?;
+        }
+        // Also if it was there: the process may have died between saving and publishing.
+        let completed =
+            AnalysisCompleted { account: request.account.clone(), conversation: request.conversation, analysis: id };
+        publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await
+    }
+
+    async fn answer(&self, id: AnalysisId, request: &AnalysisRequested) -> Result<(), AnyFault> {
+        let begun = Instant::now();
+        let orphaned = |what| ConsumeError::Orphaned { what, conversation: request.conversation };
+        let conversation = self.store.conversation(&request.conversation).await?;
+        let conversation = conversation.ok_or_else(|| orphaned("conversation"))?;
+        let range = MessageRange { up_to: Some(request.up_to), ..MessageRange::default() };
+        let stored = self.store.messages(&request.conversation, range).await?;
+        if stored.last().is_none_or(|last| last.message.key != request.up_to) {
+            return Err(orphaned("newest message").into());
+        }
+        let left_out = stored.len().saturating_sub(HISTORY);
+        let messages: Vec<Message> = stored.into_iter().skip(left_out).map(|stored| stored.message).collect();
+        let covered = messages.len() as u64;
+        let question = AnalystRequest { title: conversation.title, messages };
+        let verdict = self.analyst.analyse(&question).await?;
+        crash_point(CrashPoint::AnalyzeAnswered);
+        let saved = self.store.save_analysis(&self.signed(id, request, covered, verdict)).await?;
+        crash_point(CrashPoint::AnalyzeSaved);
+        if saved {
+            occurrences::analysed(&request.conversation, covered, left_out as u64, begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// The verdict with the ids, the model and the time.
+    fn signed(&self, id: AnalysisId, request: &AnalysisRequested, messages: u64, verdict: Verdict) -> Analysis {
+        Analysis {
+            id,
+            account: request.account.clone(),
+            conversation: request.conversation,
+            up_to: request.up_to,
+            messages,
+            summary: verdict.summary,
+            topics: verdict.topics,
+            language: verdict.language,
+            sentiment: verdict.sentiment,
+            priority: verdict.priority,
+            last_speaker: verdict.last_speaker,
+            needs_reply: verdict.needs_reply,
+            needs_reply_reason: verdict.needs_reply_reason,
+            links: verdict.links,
+            money: verdict.money,
+            risk_flags: verdict.risk_flags,
+            model: self.analyst.model().to_owned(),
+            prompt_version: self.analyst.prompt_version().to_owned(),
+            created_at: self.clock.now(),
+        }
+    }
+
+    /// The lock of this question; questions that nobody asks any more are forgotten on the way.
+    fn question(&self, id: AnalysisId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.retain(|_, question| question.strong_count() > 0);
+        if let Some(question) = questions.get(&id).and_then(Weak::upgrade) {
+            return question;
+        }
+        let question = Arc::new(tokio::sync::Mutex::new(()));
+        questions.insert(id, Arc::downgrade(&question));
+        question
+    }
+}
+
+#[async_trait]
+impl Handler for Analyze {
+    fn queue(&self) -> Queue {
+        Queue::Analyze
+    }
+
+    fn prefetch(&self) -> u16 {
+        self.parallel
+    }
+
+    fn batch(&self) -> usize {
+        usize::from(self.parallel)
+    }
+
+    async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
+        let outcomes = join_all(batch.iter().map(|received| self.take_in(received))).await;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_or_else(Outcome::Failed, |()| Outcome::Done)).collect())
+    }
+}

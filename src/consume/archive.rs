@@ -1,0 +1,73 @@
+//! Captured messages → store: one transaction per batch.
+//!
+//! There is one path for live, backfill and reconcile: what a message does depends on its key, never on
+//! when or how often it comes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::error::ConsumeError;
+use super::occurrences;
+use super::runner::{Handler, Outcome, Received};
+use crate::domain::Event;
+use crate::fault::AnyFault;
+use crate::lifecycle::{CrashPoint, crash_point};
+use crate::ports::{Clock, DueRule, Queue, Store};
+
+/// How many messages go into one transaction (facts/rabbitmq.md: batches of 200 at prefetch 1000).
+const BATCH: usize = 200;
+
+/// The consumer of `chatferry.archive`.
+pub struct Archive {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    rule: DueRule,
+    news: Arc<Notify>,
+}
+
+impl Archive {
+    /// Stores messages; new ones make their conversation due by `rule` and wake whoever waits on `news`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rule: DueRule, news: Arc<Notify>) -> Self {
+        Self { store, clock, rule, news }
+    }
+}
+
+#[async_trait]
+impl Handler for Archive {
+    fn queue(&self) -> Queue {
+        Queue::Archive
+    }
+
+    fn prefetch(&self) -> u16 {
+        1000
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
+        let mut captured = Vec::with_capacity(batch.len());
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for received in batch {
+            outcomes.push(match &received.envelope.event {
+                Event::MessageCaptured(data) => {
+                    captured.push((**data).clone());
+                    Outcome::Done
+                }
+                other => Outcome::Failed(ConsumeError::Misrouted { queue: self.queue(), kind: other.kind() }.into()),
+            });
+        }
+        if !captured.is_empty() {
+            let archived = self.store.archive(&captured, self.rule, self.clock.now()).await?;
+            crash_point(CrashPoint::ArchiveStored);
+            occurrences::archived(archived);
+            if archived.inserted > 0 {
+                self.news.notify_one();
+            }
+        }
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,222 @@
+//! Store → mirror: whatever an event on the mirror queue says, the answer is one projection of the
+//! store, at most every interval; and one now and then although no event came.
+//!
+//! The mirror can be dropped at any time: nothing is read back from it.
+
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::error::MirrorRefused;
+use super::occurrences;
+use super::projection;
+use super::runner::{Handler, Outcome, Received};
+use crate::fault::{AnyFault, Class, Code};
+use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
+use crate::ports::{Bus, Clock, Mirror, MirrorOutcome, Queue, Store};
+use crate::resilience::Pace;
+
+/// How long an event may wait for others to share a projection with, unless told otherwise.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often the mirror is written although no event came, unless told otherwise.
+const RECONCILE_EVERY: Duration = Duration::from_secs(600);
+
+/// What is known about the mirror.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirrorState {
+    /// What the last successful write did.
+    pub outcome: Option<MirrorOutcome>,
+    /// When that was.
+    pub written_at: Option<Timestamp>,
+    /// Why the last attempt failed, if it did: what the mirror shows may be out of date.
+    pub fault: Option<(Code, String)>,
+}
+
+/// Who is to blame for a projection that was not written.
+enum Refusal {
+    /// The store or the bus.
+    Source(AnyFault),
+    /// The mirror itself.
+    Mirror(AnyFault),
+}
+
+impl Refusal {
+    const fn fault(&self) -> &AnyFault {
+        match self {
+            Self::Source(fault) | Self::Mirror(fault) => fault,
+        }
+    }
+
+    fn into_fault(self) -> AnyFault {
+        match self {
+            Self::Source(fault) | Self::Mirror(fault) => fault,
+        }
+    }
+}
+
+/// The consumer of `chatferry.mirror`, and the only writer of the mirror in this process.
+pub struct Mirroring {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    mirror: Arc<dyn Mirror>,
+    clock: Arc<dyn Clock>,
+    lifecycle: Lifecycle,
+    pace: StdMutex<Pace>,
+    reconcile_every: Duration,
+    /// One write at a time.
+    writing: Mutex<()>,
+    state: watch::Sender<MirrorState>,
+}
+
+impl Mirroring {
+    /// Keeps `mirror` showing what is in `store`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        mirror: Arc<dyn Mirror>,
+        clock: Arc<dyn Clock>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            store,
+            bus,
+            mirror,
+            clock,
+            lifecycle,
+            pace: StdMutex::new(Pace::new(INTERVAL)),
+            reconcile_every: RECONCILE_EVERY,
+            writing: Mutex::new(()),
+            state: watch::Sender::new(MirrorState::default()),
+        }
+    }
+
+    /// The same with other times: at most one projection per `interval` for events, and one every
+    /// `reconcile_every` without.
+    #[must_use]
+    pub fn with_times(mut self, interval: Duration, reconcile_every: Duration) -> Self {
+        self.pace = StdMutex::new(Pace::new(interval));
+        self.reconcile_every = reconcile_every;
+        self
+    }
+
+    /// What is known about the mirror, now and from now on.
+    pub fn state(&self) -> watch::Receiver<MirrorState> {
+        self.state.subscribe()
+    }
+
+    /// Writes the mirror anew from the store, now.
+    ///
+    /// # Errors
+    /// As the store's, the bus's and the mirror's.
+    pub async fn rebuild(&self) -> Result<MirrorOutcome, AnyFault> {
+        self.write().await.map_err(Refusal::into_fault)
+    }
+
+    async fn write(&self) -> Result<MirrorOutcome, Refusal> {
+        let _writing = self.writing.lock().await;
+        let begun = Instant::now();
+        let written = self.project().await;
+        self.state.send_modify(|state| match &written {
+            Ok(outcome) => {
+                occurrences::mirrored(outcome, begun.elapsed());
+                state.outcome = Some(outcome.clone());
+                state.written_at = Some(self.clock.now());
+                state.fault = None;
+            }
+            Err(refusal) => {
+                let fault = refusal.fault();
+                occurrences::mirror_failed(fault);
+                state.fault = Some((fault.code(), fault.to_string()));
+            }
+        });
+        written
+    }
+
+    async fn project(&self) -> Result<MirrorOutcome, Refusal> {
+        let projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
+        let outcome =
+            self.mirror.write(&projection).await.map_err(|fault| Refusal::Mirror(MirrorRefused(fault).into()))?;
+        crash_point(CrashPoint::MirrorWritten);
+        self.store.save_mirrored(&projection::hashes(&projection)).await.map_err(Refusal::Source)?;
+        Ok(outcome)
+    }
+
+    /// True if every row that the mirror should show now is the row that was written last.
+    ///
+    /// # Errors
+    /// As the store's and the bus's.
+    pub async fn is_current(&self) -> Result<bool, AnyFault> {
+        let wanted = projection::load(&*self.store, &*self.bus, &*self.clock).await?;
+        Ok(projection::hashes(&wanted) == self.store.mirrored().await?)
+    }
+
+    /// Writes the mirror at the start and then every so often until the soft stop, as a task of the
+    /// lifecycle: what an event missed, or a person deleted, comes back.
+    pub fn spawn_reconcile(self: Arc<Self>) {
+        let lifecycle = self.lifecycle.clone();
+        lifecycle.spawn("mirror reconcile", async move {
+            while !self.lifecycle.is_stopping() {
+                if let Err(fault) = self.rebuild().await
+                    && fault.class() == Class::Critical
+                {
+                    occurrences::stopped("mirror reconcile", &fault);
+                    self.lifecycle.stop();
+                }
+                // Cancel-safe: neither arm holds anything. A failed write is reported in the state; the
+                // next time comes soon enough, and events try meanwhile.
+                tokio::select! {
+                    () = self.lifecycle.soft.cancelled() => (),
+                    () = tokio::time::sleep(self.reconcile_every) => (),
+                }
+            }
+        });
+    }
+
+    /// Waits until the next projection may begin; the soft stop cuts the wait short, so that the last
+    /// events still show.
+    async fn wait_for_turn(&self) {
+        let wait = {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.wait(Instant::now().into_std())
+        };
+        // Cancel-safe: neither arm holds anything.
+        tokio::select! {
+            () = self.lifecycle.soft.cancelled() => (),
+            () = tokio::time::sleep(wait) => (),
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Mirroring {
+    fn queue(&self) -> Queue {
+        Queue::Mirror
+    }
+
+    fn prefetch(&self) -> u16 {
+        1000
+    }
+
+    fn batch(&self) -> usize {
+        // Any number costs one projection; more only makes it longer to hand them back.
+        500
+    }
+
+    async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
+        self.wait_for_turn().await;
+        match self.write().await {
+            Ok(_) => (),
+            // The events only said "look again", and the reconcile does: as dead letters they would bury
+            // those that hold something, and a sheet that is not ours must not stop the capture. The
+            // state and the log say what is wrong.
+            Err(Refusal::Mirror(fault)) if fault.class() == Class::Permanent => (),
+            Err(refusal) => return Err(refusal.into_fault()),
+        }
+        Ok(batch.iter().map(|_| Outcome::Done).collect())
+    }
+}

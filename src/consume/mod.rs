@@ -1,0 +1,37 @@
+//! What becomes of an event: one runner for all consumers, and the consumers that it runs.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`runner`] | delivery → handler → settlement; knows no handler |
+//! | [`consequence`] | fault → settlement, and what the runner does next; pure |
+//! | [`archive`] | captured messages → store |
+//! | [`scheduler`] | due conversations → `analysis.requested` |
+//! | [`analyze`] | `analysis.requested` → analyst → store → `analysis.completed` |
+//! | [`projection`], [`mirror`] | store → rows and status → mirror |
+//! | [`drain`] | waits until the whole pipeline is quiet |
+//! | [`occurrences`] | every log line of this folder |
+//!
+//! Architecture invariant: a handler knows nothing of the bus that feeds it, and nothing is settled
+//! before its effect is durable.
+
+pub mod analyze;
+pub mod archive;
+pub mod consequence;
+pub mod drain;
+pub mod error;
+pub mod mirror;
+pub mod occurrences;
+pub mod projection;
+mod publish;
+pub mod runner;
+pub mod scheduler;
+#[cfg(test)]
+mod tests;
+
+pub use analyze::Analyze;
+pub use archive::Archive;
+pub use drain::{Backlog, Pipeline, Quiet, Stage};
+pub use error::ConsumeError;
+pub use mirror::{MirrorState, Mirroring};
+pub use runner::{Handler, Outcome, Received, Runner};
+pub use scheduler::Scheduler;
