@@ -1,0 +1,172 @@
+//! Why an account can't be collected, in the words that a human is told.
+
+use crate::domain::EnvelopeError;
+use crate::fault::{AnyFault, Class, Code, Fault, Scope};
+use crate::sqlite::SqliteError;
+
+/// A collector's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The pack is not verified and the owner has not acknowledged the site's terms.
+    #[error("the pack of {site} has not been verified on the real site, and terms_acknowledged is not set for this account")]
+    TermsNotAcknowledged {
+        /// Which site.
+        site: String,
+    },
+    /// User name or password were refused.
+    #[error("{site} refused the user name or the password")]
+    BadCredentials {
+        /// Which site.
+        site: String,
+    },
+    /// A CAPTCHA, a code or another proof is wanted.
+    #[error("{site} wants a proof that only a human can give")]
+    Challenge {
+        /// Which site.
+        site: String,
+    },
+    /// The account is locked.
+    #[error("{site} has locked the account")]
+    Locked {
+        /// Which site.
+        site: String,
+    },
+    /// No outcome of the login came in time.
+    #[error("the login to {site} led neither in nor to a declared refusal within {seconds} s")]
+    LoginUnclear {
+        /// Which site.
+        site: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Too many logins.
+    #[error("{attempts} logins to {site} within {minutes} minutes are used up")]
+    LoginBudget {
+        /// Which site.
+        site: String,
+        /// The budget.
+        attempts: u32,
+        /// Its window.
+        minutes: u64,
+    },
+    /// The login form came in the middle of a pass.
+    #[error("{site} ended the session")]
+    LoggedOut {
+        /// Which site.
+        site: String,
+    },
+    /// The login form comes again although the login was accepted.
+    #[error("{site} accepts the login and ends the session at once")]
+    LoggedOutAgain {
+        /// Which site.
+        site: String,
+    },
+    /// The page shows nothing that the pack knows.
+    #[error("{what} did not appear within {seconds} s")]
+    NotRendered {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        seconds: u64,
+    },
+    /// The page has another shape than the pack says.
+    #[error("the layout does not fit the pack: {field} {problem}")]
+    LayoutBroken {
+        /// The query, as in the pack.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A stop was asked for.
+    #[error("stopped in the middle of a pass")]
+    Stopped,
+    /// The spool failed.
+    #[error("the spool can't be used")]
+    Spool(#[from] SqliteError),
+    /// An event could not be written, which no event of ours does.
+    #[error("an event could not be written")]
+    Envelope(#[from] EnvelopeError),
+    /// A fault of a port.
+    #[error("{0}")]
+    Port(AnyFault),
+}
+
+impl From<AnyFault> for CollectError {
+    fn from(fault: AnyFault) -> Self {
+        Self::Port(fault)
+    }
+}
+
+impl CollectError {
+    /// True if it is the page of one conversation that can't be read: the others may well be.
+    pub fn is_of_one_conversation(&self) -> bool {
+        match self {
+            Self::NotRendered { .. } | Self::LayoutBroken { .. } => true,
+            Self::Port(fault) => matches!(fault.code(), Code::LayoutBroken | Code::PageTimeout),
+            _ => false,
+        }
+    }
+}
+
+impl Fault for CollectError {
+    fn class(&self) -> Class {
+        match self {
+            Self::TermsNotAcknowledged { .. }
+            | Self::BadCredentials { .. }
+            | Self::Challenge { .. }
+            | Self::Locked { .. }
+            | Self::LoginUnclear { .. }
+            | Self::LoginBudget { .. }
+            | Self::LoggedOutAgain { .. }
+            | Self::LayoutBroken { .. }
+            | Self::Envelope(_) => Class::Permanent,
+            Self::LoggedOut { .. } | Self::NotRendered { .. } | Self::Stopped => Class::RETRY,
+            Self::Spool(error) => error.class(),
+            Self::Port(fault) => fault.class(),
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        match self {
+            Self::LayoutBroken { .. } => Scope::Site,
+            Self::Spool(error) => error.scope(),
+            Self::Port(fault) => fault.scope(),
+            Self::TermsNotAcknowledged { .. }
+            | Self::BadCredentials { .. }
+            | Self::Challenge { .. }
+            | Self::Locked { .. }
+            | Self::LoginUnclear { .. }
+            | Self::LoginBudget { .. }
+            | Self::LoggedOut { .. }
+            | Self::LoggedOutAgain { .. }
+            | Self::NotRendered { .. }
+            | Self::Stopped
+            | Self::Envelope(_) => Scope::Account,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::TermsNotAcknowledged { .. } => Code::TermsNotAcknowledged,
+            Self::BadCredentials { .. } => Code::BadCredentials,
+            Self::Challenge { .. } => Code::Challenge,
+            Self::Locked { .. } => Code::Locked,
+            Self::LoginUnclear { .. } => Code::LoginUnclear,
+            Self::LoginBudget { .. } => Code::LoginBudget,
+            Self::LoggedOut { .. } | Self::LoggedOutAgain { .. } => Code::LoggedOut,
+            Self::NotRendered { .. } => Code::PageNotRendered,
+            Self::LayoutBroken { .. } => Code::LayoutBroken,
+            Self::Stopped => Code::Stopped,
+            Self::Spool(error) => error.code(),
+            Self::Envelope(_) => Code::Internal,
+            Self::Port(fault) => fault.code(),
+        }
+    }
+
+    fn action(&self) -> String {
+        match self {
+            Self::Port(fault) => fault.action(),
+            _ => self.code().action().to_owned(),
+        }
+    }
+}
