@@ -27,6 +27,9 @@
 //! | [`app`] | composition root: the only file that names concrete adapters |
 //! | [`cli`] | one file per command |
 
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod fault;
 pub mod ports;
+pub mod telemetry;
