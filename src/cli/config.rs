@@ -91,3 +91,6 @@ fn account_json(account: &AccountConfig) -> serde_json::Value {
 fn warnings(config: &Config) -> String {
     config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ use std::time::Duration;
 use validator::ValidateRange;
 
 mod accounts;
+#[cfg(test)]
+pub(crate) mod case;
 mod dotenv;
 mod error;
 mod example;

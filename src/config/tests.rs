@@ -1,65 +1,11 @@
-//! Settings as a whole: precedence, problems all at once, and no secret in anything printable.
-
-use std::os::unix::fs::PermissionsExt;
+//! Settings as a whole: precedence, problems all at once, accounts.
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
+use super::case::Case;
 use super::*;
-use crate::cli::config::{render_ok, render_problems, render_problems_json, render_show};
 use crate::fault::Fault;
-
-/// A folder with the files of one case, and the sources that point there.
-struct Case {
-    dir: tempfile::TempDir,
-    sources: Sources,
-}
-
-impl Case {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let sources = Sources {
-            dotenv: Some(dir.path().join(".env")),
-            working_dir: Some(dir.path().to_owned()),
-            ..Sources::default()
-        };
-        Self { dir, sources }
-    }
-
-    fn env(mut self, variables: &[(&str, &str)]) -> Self {
-        self.sources.environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
-        self
-    }
-
-    fn file(self, name: &str, content: &str, mode: u32) -> Self {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        self
-    }
-
-    fn dotenv(self, content: &str) -> Self {
-        self.file(".env", content, 0o600)
-    }
-
-    fn toml(self, content: &str) -> Self {
-        self.file("chatferry.toml", content, 0o600)
-    }
-
-    fn load(&self) -> Result<Config, ConfigProblems> {
-        let sites = || ["meetme", "demo"].map(|site| site.parse().unwrap()).to_vec();
-        Config::load(self.sources.clone(), |_| sites())
-    }
-
-    /// `subject @ origin` of every problem.
-    fn problems(&self) -> Vec<String> {
-        let describe = |p: &Problem| {
-            assert!(!p.complaint.is_empty() && !p.expected.is_empty() && !p.fix.is_empty(), "{p:?}");
-            format!("{} @ {}", p.subject, p.origin.as_ref().map(ToString::to_string).unwrap_or_default())
-        };
-        self.load().unwrap_err().0.iter().map(describe).collect()
-    }
-}
 
 fn listed<'c>(config: &'c Config, variable: &str) -> (&'c str, String) {
     let listed = config.listing.iter().find(|listed| listed.variable == variable).unwrap();
@@ -180,7 +126,7 @@ fn all_problems_are_told_at_once() {
     ];
     expected.sort_unstable();
     assert_eq!(problems, expected);
-    let report = render_problems(&case.load().unwrap_err());
+    let report = case.load().unwrap_err().to_string();
     for part in
         ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset RABBITMQ_URL", "\"maybe\""]
     {
@@ -290,79 +236,6 @@ fn slips_in_the_env_file_and_open_files_are_warned_of() {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     assert_eq!(config.warnings.len(), 4, "{warnings}");
-    assert!(render_ok(&config, false).contains("in order: 1 account\n"));
-}
-
-#[test]
-fn nothing_printable_holds_a_secret() {
-    let canaries =
-        ["canary-user-1", "canary-pass-1", "canary-user-2", "canary-pass-2", "canary-file-3", "canary-other"];
-    let good = Case::new()
-        .env(&[("MEETME_USERNAME", canaries[0]), ("SOMEBODY_ELSES_TOKEN", canaries[5])])
-        .dotenv(&format!("MEETME_PASSWORD={}\nFOREIGN={}\n", canaries[1], canaries[5]))
-        .file("secret", canaries[4], 0o600)
-        .toml(&format!(
-            "[[account]]\nsite='demo'\nusername='{0}'\npassword='{1}'\n\
-             [[account]]\nsite='demo'\nlabel='b'\nusername='{0}'\npassword_file='secret'\n",
-            canaries[2], canaries[3]
-        ));
-    let config = good.load().unwrap();
-    assert_eq!(config.accounts.len(), 3);
-    let mut printed = format!("{config:?} {config:#?} {:?}", good.sources);
-    for json in [false, true] {
-        printed += &render_show(&config, json);
-        printed += &render_ok(&config, json);
-    }
-    assert!(printed.contains("ca••••") && printed.contains(MASK), "{printed}");
-
-    let long = "canary-pass-1".repeat(100);
-    let bad = Case::new()
-        .env(&[
-            ("MEETME_PASSWORD", canaries[1]),
-            ("RABBITMQ_URL", "amqp://u:canary-other@h/"),
-            ("AI_API_KEY", canaries[5]),
-            ("AI_API_KEY_FILE", "secret"),
-            ("CHATFERRY_SECRET", canaries[5]),
-            ("CHATFERRY_HTTP_ADDR", "http://u:canary-other@h/"),
-            ("DEMO_PASSWORD", &long),
-            ("DEMO_BASE_URL", "https://u:canary-other@h/"),
-        ])
-        .dotenv("A=canary-other b\nMEETME_USERNAME=$canary-user-1\nMEETME_USERNAME=canary-user-1\n")
-        .file("secret", canaries[4], 0o644)
-        .toml(
-            "password='canary-other'\n[[account]]\nsite='canary-other!'\nusername='canary-user-2'\n\
-             password='canary-pass-2'\npassword_file='secret'\n[[account]]\nsite='demo'\npassword_file='secret'\n\
-             [[account]]\nsite='demo'\nusername='canary-user-2'\npasword='canary-pass-2'\nterms_acknowledged='canary-other'\n",
-        );
-    let problems = bad.load().unwrap_err();
-    assert!(problems.0.len() > 12, "{problems}");
-    printed += &format!("{problems} {problems:?} {}", crate::fault::AnyFault::from(problems.clone()).chain());
-    printed += &render_problems(&problems);
-    printed += &render_problems_json(&problems);
-    let broken =
-        Case::new().toml("password = canary-other\n[[account]\nusername = 'canary-user-1\n").load().unwrap_err();
-    printed += &format!("{broken} {broken:?}");
-    for canary in canaries {
-        assert!(
-            !printed.contains(canary),
-            "{canary} in {}",
-            printed.split(canary).next().map_or("", |b| &b[b.len().saturating_sub(200)..])
-        );
-    }
-}
-
-#[test]
-fn show_is_a_table_or_one_json_document() {
-    let case = Case::new().env(&[("LOG_LEVEL", "debug"), ("DEMO_USERNAME", "annabella"), ("DEMO_PASSWORD", "p")]);
-    let config = case.load().unwrap();
-    let text = render_show(&config, false);
-    let line = text.lines().find(|line| line.starts_with("LOG_LEVEL")).unwrap();
-    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["LOG_LEVEL", "debug", "environment"]);
-    assert!(text.contains("account demo/default  username an••••  password ••••  environment\n"), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&render_show(&config, true)).unwrap();
-    assert_eq!(json["settings"].as_array().unwrap().len(), 14);
-    assert_eq!(json["accounts"][0]["password"], MASK);
-    assert_eq!(json["settings"][0]["origin"], "default");
 }
 
 proptest! {

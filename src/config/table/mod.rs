@@ -13,6 +13,7 @@ mod rows;
 
 pub use account::{ACCOUNT_FIELDS, ALLOW_PLAINTEXT, AccountField, BASE_URL, PASSWORD, TERMS_ACKNOWLEDGED, USERNAME};
 pub use rows::*;
+use rows::{IN_FORCE, LATER};
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ pub struct Setting {
 
 /// Every setting: first those in force, in the order of `config show`, then those of later versions.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    rows::IN_FORCE.into_iter().chain(rows::LATER.iter())
+    IN_FORCE.into_iter().chain(LATER.iter())
 }
 
 impl Setting {
@@ -128,7 +129,6 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
-    use super::rows::{IN_FORCE, LATER};
     use super::*;
     use std::collections::HashSet;
 
