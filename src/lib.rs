@@ -29,6 +29,9 @@
 
 pub mod browser;
 pub mod bus;
+pub mod cli;
+pub mod collect;
+pub mod config;
 pub mod consume;
 pub mod domain;
 pub mod fault;
@@ -37,3 +40,4 @@ pub mod ports;
 pub mod resilience;
 pub mod selectors;
 pub mod sqlite;
+pub mod telemetry;

@@ -1,1 +1,36 @@
-//! x
+//! One account's life: log in, read the list, read every conversation, keep what is new in the spool,
+//! and send it on.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`collector`] | the task that owns an account: states, passes, what follows from a fault |
+//! | [`login`] | the declared steps and their outcomes; the login budget |
+//! | [`pass`] | one reading of the whole account |
+//! | [`list`], [`history`] | the conversation list to its end; one conversation to its start |
+//! | [`windows`] | joins the windows of a virtualised page; pure |
+//! | [`resolve`] | rows → messages with keys; what is new; pure |
+//! | [`positions`] | where messages stand; pure |
+//! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
+//! | [`spool`] | the durable outbox and what is known |
+//! | [`relay`] | spool → bus, with confirms |
+//!
+//! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
+//! truth is the store.
+
+pub mod collector;
+pub mod error;
+pub mod history;
+pub mod list;
+pub mod login;
+pub mod pass;
+pub mod positions;
+pub mod relay;
+pub mod resolve;
+pub mod spool;
+pub mod verdict;
+pub mod windows;
+
+pub use collector::{Account, Collector, CollectorSettings, PassSummary};
+pub use error::CollectError;
+pub use relay::Relay;
+pub use spool::Spool;

@@ -96,8 +96,8 @@ pub struct Capture {
     pub conversation: ConversationRef,
     /// True if the history was read back to its start.
     pub complete: bool,
-    /// Hash of its row in the list.
-    pub row_digest: [u8; 16],
+    /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.
+    pub row_digest: Option<[u8; 16]>,
     /// New and changed messages as events, oldest first, with what to remember of each.
     pub events: Vec<(Envelope, MessageKey, Known)>,
     /// What could not be seen; `closed_at` set: what can be seen again.
@@ -337,14 +337,17 @@ impl Spool {
 impl Backlog for Spool {
     async fn pending(&self) -> Result<u64, AnyFault> {
         let count = |connection: &Connection| -> Result<u64, SqliteError> {
-            Ok(connection.prepare_cached("SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM gap)")?.query_row([], |row| row.get(0))?)
+            let sql = "SELECT (SELECT count(*) FROM pending) + (SELECT count(*) FROM gap)";
+            let count: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
         };
         Ok(self.db.read(count).await?)
     }
 
     async fn captured(&self) -> Result<u64, AnyFault> {
         let count = |connection: &Connection| -> Result<u64, SqliteError> {
-            Ok(connection.prepare_cached("SELECT count(*) FROM captured")?.query_row([], |row| row.get(0))?)
+            let count: i64 = connection.prepare_cached("SELECT count(*) FROM captured")?.query_row([], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
         };
         Ok(self.db.read(count).await?)
     }

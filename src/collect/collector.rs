@@ -1,0 +1,319 @@
+//! The task that owns one account: its states, its passes, and what follows from each fault.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::error::CollectError;
+use super::login::{self, Credentials};
+use super::pass::{Depth, Found, Pass};
+use super::spool::Spool;
+use crate::config::LoginBudget;
+use crate::domain::event::AccountChanged;
+use crate::domain::{AccountId, AccountState, AccountStatus, Envelope, Event};
+use crate::fault::{AnyFault, Class, Code, Fault, Scope};
+use crate::lifecycle::{CrashPoint, Lifecycle, browser_kill_point, crash_point};
+use crate::ports::page::{Browser, SessionRequest, SitePage, Until};
+use crate::ports::{Clock, Store};
+use crate::resilience::RetrySchedule;
+use crate::selectors::LoadedPack;
+use crate::telemetry::occurrences::{AccountStateChanged, LoginAttempted, PassCompleted, PassFailed};
+use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
+
+/// Tries of a single pass that a person waits for.
+const ONCE: RetrySchedule = RetrySchedule::new(Duration::from_millis(500), Duration::from_secs(10), 3);
+/// Waits of the daemon between two tries.
+const ENDLESS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(300));
+/// How long the store may keep an account's task waiting with its state.
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a state may be believed that nobody renews: a single pass, a parked account.
+const LONG: SignedDuration = SignedDuration::from_hours(24);
+
+/// One account, ready to be collected.
+#[derive(Debug)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// How to read its site.
+    pub pack: Arc<LoadedPack>,
+    /// The address that all others are relative to.
+    pub base_url: Url,
+    /// The user name or e-mail address.
+    pub username: SecretString,
+    /// The password.
+    pub password: SecretString,
+    /// The owner has read the site's terms.
+    pub terms_acknowledged: bool,
+    /// The browser's profile folder.
+    pub profile: PathBuf,
+}
+
+impl Account {
+    /// The user name, for comparing it with authors in the page.
+    pub fn username(&self) -> &str {
+        self.username.expose_secret()
+    }
+}
+
+/// How often and how much.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectorSettings {
+    /// Logins in a time.
+    pub login_budget: LoginBudget,
+    /// Time between two passes of the daemon.
+    pub pass_interval: Duration,
+}
+
+/// What a completed pass found, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassSummary {
+    /// What it found.
+    pub found: Found,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Owns one account.
+pub struct Collector {
+    /// The account.
+    pub account: Arc<Account>,
+    /// Starts its browser.
+    pub browser: Arc<dyn Browser>,
+    /// Where findings go.
+    pub spool: Arc<Spool>,
+    /// Where its state goes.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// When to stop.
+    pub lifecycle: Lifecycle,
+    /// Counts.
+    pub counters: Arc<Counters>,
+    /// For a person who watches.
+    pub progress: ProgressSink,
+    /// How often and how much.
+    pub settings: CollectorSettings,
+    /// What was last told.
+    pub status: Mutex<Option<AccountStatus>>,
+}
+
+impl Collector {
+    /// One completed pass over everything, with a browser of its own; passing faults are tried again.
+    ///
+    /// # Errors
+    /// The fault that ended it; the account is parked or in backoff, as its class says.
+    pub async fn once(&self) -> Result<PassSummary, AnyFault> {
+        let mut failures = 0;
+        loop {
+            let fault = match self.attempt(Depth::Whole).await {
+                Ok(summary) => {
+                    self.tell(AccountState::Live, None, "The pass is complete.", LONG).await;
+                    return Ok(summary);
+                }
+                Err(fault) => fault,
+            };
+            failures += 1;
+            let wait = if self.lifecycle.is_stopping() { None } else { ONCE.delay_for(failures, fault.class(), fastrand::f64()) };
+            self.tell_fault(&fault, wait, LONG).await;
+            match wait {
+                Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
+                _ => return Err(fault),
+            }
+        }
+    }
+
+    /// Passes until the stop, each `pass_interval` after the one before. A fault that a human must
+    /// mend parks the account; the task then only waits for the stop.
+    pub async fn run(&self) {
+        let mut failures = 0;
+        while !self.lifecycle.is_stopping() {
+            let begun = Instant::now();
+            let Err(fault) = self.session().await else { break };
+            if self.lifecycle.is_stopping() {
+                break;
+            }
+            // A session that worked for a while has earned a fresh count.
+            failures = if begun.elapsed() > ENDLESS.ceiling(u32::MAX).unwrap_or_default() { 1 } else { failures + 1 };
+            let wait = ENDLESS.delay_for(failures, fault.class(), fastrand::f64());
+            self.tell_fault(&fault, wait, LONG).await;
+            match wait {
+                Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
+                _ => {
+                    if fault.scope() == Scope::Process {
+                        self.lifecycle.stop();
+                    }
+                    self.lifecycle.soft.cancelled().await;
+                }
+            }
+        }
+        self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+    }
+
+    /// One browser: a pass, a wait, the next pass, until a fault or the stop.
+    async fn session(&self) -> Result<(), AnyFault> {
+        let page = self.open().await?;
+        let outcome = self.passes(page.as_ref()).await;
+        page.close().await;
+        outcome
+    }
+
+    async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3).unwrap_or(LONG).max(SignedDuration::from_mins(3));
+        while !self.lifecycle.is_stopping() {
+            self.pass(page, Depth::News).await?;
+            self.tell(AccountState::Live, None, "Everything that the site showed was read.", fresh).await;
+            self.sleep(self.settings.pass_interval).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {
+        let page = self.open().await?;
+        let outcome = self.pass(page.as_ref(), depth).await;
+        page.close().await;
+        outcome
+    }
+
+    async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
+        let account = &self.account;
+        if !account.pack.pack.site.verified && !account.terms_acknowledged {
+            return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
+        }
+        self.progress.tell(Progress::Started { account: account.id.clone() });
+        self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
+        self.browser
+            .open(SessionRequest {
+                account: account.id.clone(),
+                pack: account.pack.clone(),
+                base_url: account.base_url.clone(),
+                profile: account.profile.clone(),
+            })
+            .await
+    }
+
+    /// A pass, with at most one login before it and one more if the session ends in its middle.
+    async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
+        let begun = Instant::now();
+        self.ensure_login(page).await?;
+        self.tell(AccountState::Backfilling, None, "The conversations are being read.", SignedDuration::from_hours(2)).await;
+        let pass = Pass {
+            account: &self.account,
+            page,
+            spool: &self.spool,
+            clock: self.clock.as_ref(),
+            depth,
+            stop: &self.lifecycle.soft,
+            progress: &self.progress,
+            counters: &self.counters,
+        };
+        let mut outcome = pass.run().await;
+        if matches!(outcome, Err(CollectError::LoggedOut { .. })) {
+            self.log_in(page).await?;
+            outcome = pass.run().await;
+        }
+        let found = outcome.map_err(|error| match error {
+            CollectError::LoggedOut { site } => CollectError::LoggedOutAgain { site },
+            other => other,
+        })?;
+        let duration = begun.elapsed();
+        let account = &self.account.id;
+        PassCompleted { account, conversations: found.conversations, new_messages: found.new, duration }.emit(&self.counters);
+        let conversations = usize::try_from(found.conversations).unwrap_or(usize::MAX);
+        let told = Progress::PassCompleted { account: account.clone(), conversations, new_messages: found.new, duration };
+        self.progress.tell(told);
+        Ok(PassSummary { found, duration })
+    }
+
+    /// Logs in if the page shows the login form where the list should be.
+    async fn ensure_login(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+        let pack = &self.account.pack.pack;
+        page.open(&pack.conversations.address).await?;
+        let glance = page.wait(Until::List, pack.pages.timeout).await?;
+        if glance.login {
+            self.log_in(page).await?;
+        } else if glance.challenge || glance.locked {
+            login::outcome(&glance, self.account.id.site().as_str(), Duration::ZERO)?;
+        }
+        self.progress.tell(Progress::LoggedIn { account: self.account.id.clone() });
+        Ok(())
+    }
+
+    async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+        let account = &self.account;
+        self.tell(AccountState::LoggingIn, None, "The login form is being filled in.", SignedDuration::from_mins(5)).await;
+        login::spend(&self.spool, &account.id, self.settings.login_budget, self.clock.now()).await?;
+        LoginAttempted { account: &account.id }.emit(&self.counters);
+        let credentials = Credentials { username: &account.username, password: &account.password };
+        login::log_in(page, &account.pack.pack, account.id.site().as_str(), credentials).await?;
+        crash_point(CrashPoint::LoginDone);
+        if browser_kill_point(CrashPoint::LoginDone) {
+            page.kill();
+        }
+        Ok(())
+    }
+
+    /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.
+    async fn sleep(&self, wait: Duration) {
+        tokio::select! {
+            () = self.lifecycle.soft.cancelled() => (),
+            () = tokio::time::sleep(wait) => (),
+        }
+    }
+
+    async fn tell_fault(&self, fault: &AnyFault, wait: Option<Duration>, valid: SignedDuration) {
+        if fault.code() == Code::Stopped {
+            return;
+        }
+        PassFailed { account: &self.account.id, fault }.emit(&self.counters);
+        let state = match (fault.class(), wait) {
+            (Class::Retryable { .. }, _) => AccountState::Backoff,
+            (Class::Permanent | Class::Critical, _) => AccountState::Parked,
+        };
+        self.tell_with(state, Some(fault.code()), &format!("{}.", fault.chain()), Some(fault.action()), valid).await;
+    }
+
+    async fn tell(&self, state: AccountState, code: Option<Code>, sentence: &str, valid: SignedDuration) {
+        self.tell_with(state, code, sentence, None, valid).await;
+    }
+
+    /// Makes the state known: log line, event, store. None of the three may hold the account up.
+    async fn tell_with(&self, state: AccountState, code: Option<Code>, sentence: &str, action: Option<String>, valid: SignedDuration) {
+        let now = self.clock.now();
+        let (status, is_news) = {
+            let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = last.as_ref();
+            let is_news = before.is_none_or(|before| before.state != state || before.code != code);
+            let last_pass_at = if state == AccountState::Live { Some(now) } else { before.and_then(|before| before.last_pass_at) };
+            let status = AccountStatus {
+                account: self.account.id.clone(),
+                state,
+                since: before.filter(|_| !is_news).map_or(now, |before| before.since),
+                code,
+                sentence: sentence.to_owned(),
+                action,
+                expires_at: now.saturating_add(valid).unwrap_or(Timestamp::MAX),
+                last_pass_at,
+            };
+            *last = Some(status.clone());
+            (status, is_news)
+        };
+        if is_news {
+            AccountStateChanged { status: &status }.emit(&self.counters);
+            let AccountStatus { account, state, code, action, since, .. } = status.clone();
+            let event = Event::AccountChanged(AccountChanged { account, state, code, action, since });
+            if let Err(error) = self.spool.enqueue(&Envelope::new(event, now)).await {
+                tracing::warn!(account.id = %self.account.id, error.code = %error.code(), "the change of state could not be spooled");
+            }
+        }
+        match timeout(STATE_TIMEOUT, self.store.save_account(&status)).await {
+            Ok(Ok(())) => (),
+            Ok(Err(fault)) => tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored"),
+            Err(_) => tracing::warn!(account.id = %self.account.id, "the store did not take the state in time"),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Settings: where they are read from, what they mean, and where each value came from.
+//!
+//! Flag, environment, `.env`, toml file, default, in this order; [`table`] lists every setting and
+//! everything else follows from it. All that is wrong is told at once ([`ConfigProblems`]), and a bad
+//! setting never becomes a default. The process environment is read in one place
+//! ([`Sources::from_process`]) and changed nowhere.
+//!
+//! Architecture invariant: nothing printable here (`Debug`, problems, `config show`) holds a secret.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use validator::ValidateRange;
+
+mod accounts;
+#[cfg(test)]
+pub(crate) mod case;
+mod dotenv;
+mod error;
+mod example;
+mod file;
+mod layers;
+mod nearest;
+mod origin;
+mod reader;
+mod secret;
+mod sources;
+pub mod table;
+mod value;
+
+pub use accounts::AccountConfig;
+pub(crate) use error::count;
+pub use error::{ConfigProblems, Problem};
+pub use example::env_example;
+pub use origin::{Origin, Place};
+pub use reader::Listed;
+pub use secret::MASK;
+pub(crate) use secret::masked_name;
+pub use sources::{Flags, Sources};
+pub use value::{LogFormat, LogLevels, LoginBudget, format_duration, parse_duration};
+
+use crate::domain::SiteId;
+use layers::Layers;
+use reader::Reader;
+use table::Kind;
+
+/// Chromium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrowserSettings {
+    /// Without a window.
+    pub headless: bool,
+    /// The program; `None`: look for it on PATH.
+    pub chromium: Option<PathBuf>,
+    /// The owner gave the sandbox up.
+    pub no_sandbox: bool,
+}
+
+/// When a conversation is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnalysisSettings {
+    /// Silence after the last new message.
+    pub quiet: Duration,
+    /// Longest wait after the first new message; never less than `quiet`.
+    pub max_wait: Duration,
+}
+
+/// How an account is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectSettings {
+    /// From the begin of one pass to the begin of the next.
+    pub pass_interval: Duration,
+    /// How many logins may be tried.
+    pub login_budget: LoginBudget,
+}
+
+/// What is logged, and how it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// How much.
+    pub levels: LogLevels,
+    /// In which form.
+    pub format: LogFormat,
+    /// False if the user wants no colour (`NO_COLOR`, `TERM=dumb`), whatever the terminal can do.
+    pub colour: bool,
+}
+
+/// The effective settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder of everything that is kept.
+    pub data_dir: PathBuf,
+    /// The folder of the operator's selector packs; it need not exist.
+    pub selectors_dir: PathBuf,
+    /// Where the status page listens; always loopback.
+    pub http_addr: SocketAddr,
+    /// Chromium.
+    pub browser: BrowserSettings,
+    /// When a conversation is due.
+    pub analysis: AnalysisSettings,
+    /// How an account is collected.
+    pub collect: CollectSettings,
+    /// Nothing is written outside.
+    pub dry_run: bool,
+    /// What is logged.
+    pub log: LogOptions,
+    /// How long a soft stop may take.
+    pub drain_timeout: Duration,
+    /// The accounts: those from variables by site, then those of the file in its order.
+    pub accounts: Vec<AccountConfig>,
+    /// What is not wrong but should be known, one sentence each, without secrets.
+    pub warnings: Vec<String>,
+    /// Every setting as `config show` gives it.
+    pub listing: Vec<Listed>,
+}
+
+impl Config {
+    /// Reads all settings. `known_sites` is told the operator's selectors folder, which is itself a
+    /// setting, and names the sites that have a pack, there or built in.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once: permanent, scope process.
+    pub fn load(sources: Sources, known_sites: impl FnOnce(&Path) -> Vec<SiteId>) -> Result<Self, ConfigProblems> {
+        let colour = !sources.refuses_colour();
+        let default_data_dir = sources.default_data_dir();
+        let mut problems = Vec::new();
+        let layers = Layers::read(sources, &mut problems);
+        let mut reader = Reader::new(layers, problems);
+        let settings = reader.settings(&default_data_dir, colour);
+        // Without a folder of packs there are still the built-in ones, so that accounts are judged too.
+        let selectors_dir = settings.as_ref().map_or(PathBuf::new(), |config| config.selectors_dir.clone());
+        let sites = known_sites(&selectors_dir);
+        let (accounts, warnings) = reader.accounts(&sites);
+        let (listing, problems) = reader.finish();
+        match settings {
+            Some(config) if problems.is_empty() => Ok(Self { accounts, warnings, listing, ..config }),
+            _ => Err(ConfigProblems(problems)),
+        }
+    }
+}
+
+impl Reader {
+    /// Every setting but accounts; `None` if one of them has no usable value.
+    fn settings(&mut self, default_data_dir: &Path, colour: bool) -> Option<Config> {
+        let data_dir = self.path(&table::DATA_DIR, Some(default_data_dir.to_owned()));
+        let default_selectors = data_dir.as_ref().map(|dir| dir.join("selectors"));
+        let selectors_dir = self.path(&table::SELECTORS_DIR, default_selectors);
+        let http_addr = self.value(&table::HTTP_ADDR, parse_loopback);
+        let headless = self.value(&table::BROWSER_HEADLESS, value::parse_bool);
+        let chromium = self.path(&table::CHROMIUM_PATH, None);
+        let no_sandbox = self.optional(&table::BROWSER_NO_SANDBOX, value::parse_only_true);
+        let quiet = self.duration(&table::ANALYSIS_QUIET);
+        let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
+        let pass_interval = self.duration(&table::PASS_INTERVAL);
+        let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
+        let dry_run = self.value(&table::DRY_RUN, value::parse_bool);
+        let levels = self.value(&table::LOG_LEVEL, LogLevels::parse);
+        let format = self.value(&table::LOG_FORMAT, LogFormat::parse);
+        let drain_timeout = self.duration(&table::DRAIN_TIMEOUT);
+        self.absent();
+        if let (Some(quiet), Some(max_wait)) = (quiet, max_wait)
+            && max_wait < quiet
+        {
+            let complaint = format!("is shorter than {} ({})", table::ANALYSIS_QUIET.variable, format_duration(quiet));
+            let expected = format!("at least {}", format_duration(quiet));
+            self.problem(&table::ANALYSIS_MAX_WAIT, complaint, expected, "raise it, or lower the other");
+        }
+        Some(Config {
+            data_dir: data_dir?,
+            selectors_dir: selectors_dir?,
+            http_addr: http_addr?,
+            browser: BrowserSettings { headless: headless?, chromium, no_sandbox: no_sandbox.unwrap_or(false) },
+            analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
+            collect: CollectSettings { pass_interval: pass_interval?, login_budget: login_budget? },
+            dry_run: dry_run?,
+            log: LogOptions { levels: levels?, format: format?, colour },
+            drain_timeout: drain_timeout?,
+            accounts: Vec::new(),
+            warnings: Vec::new(),
+            listing: Vec::new(),
+        })
+    }
+
+    fn duration(&mut self, setting: &'static table::Setting) -> Option<Duration> {
+        self.value(setting, |text| {
+            let duration = parse_duration(text)?;
+            let milliseconds = u64::try_from(duration.as_millis()).ok()?;
+            match setting.kind {
+                Kind::Duration(min, max) => {
+                    milliseconds.validate_range(Some(min), Some(max), None, None).then_some(duration)
+                }
+                _ => Some(duration),
+            }
+        })
+    }
+}
+
+/// An address of this machine: `127.0.0.1:8787`, `[::1]:8787`, `localhost:8787`.
+fn parse_loopback(text: &str) -> Option<SocketAddr> {
+    let address: SocketAddr = match text.strip_prefix("localhost:") {
+        Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)),
+        None => text.parse().ok()?,
+    };
+    address.ip().is_loopback().then_some(address)
+}
+
+#[cfg(test)]
+mod tests;

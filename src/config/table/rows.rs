@@ -1,0 +1,228 @@
+//! The rows of the table: those in force, in the order of `config show`, then those of later versions.
+
+use super::{Kind, Presence, Setting};
+
+const ROW: Setting = Setting {
+    variable: "",
+    aliases: &[],
+    key: "",
+    flag: None,
+    kind: Kind::Text,
+    default: None,
+    computed: None,
+    secret: false,
+    environment_only: false,
+    presence: Presence::InForce,
+    help: "",
+    obtain: "",
+};
+
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+
+/// The folder of everything that is kept.
+pub static DATA_DIR: Setting = Setting {
+    variable: "CHATFERRY_DATA_DIR",
+    key: "data_dir",
+    flag: Some("--data-dir"),
+    kind: Kind::Path,
+    computed: Some("$XDG_DATA_HOME/chatferry, else ~/.local/share/chatferry, else /var/lib/chatferry"),
+    help: "The folder that holds the database, the browser profiles and the workbook.",
+    obtain: "Any folder on a local disk that only the daemon's user can enter.",
+    ..ROW
+};
+
+/// The folder of the operator's selector packs.
+pub static SELECTORS_DIR: Setting = Setting {
+    variable: "CHATFERRY_SELECTORS_DIR",
+    key: "selectors.dir",
+    kind: Kind::Path,
+    computed: Some("the folder `selectors` in the data directory"),
+    help: "The folder of your own selector packs, <site>.toml; they go before the built-in ones.",
+    obtain: "Any folder that you can edit while the daemon runs.",
+    ..ROW
+};
+
+/// Where the status page listens.
+pub static HTTP_ADDR: Setting = Setting {
+    variable: "CHATFERRY_HTTP_ADDR",
+    key: "http.addr",
+    kind: Kind::LoopbackAddress,
+    default: Some("127.0.0.1:8787"),
+    help: "Where the status page and the health checks listen; loopback only, because the page has no login yet.",
+    obtain: "Any free port; for access from elsewhere use an SSH tunnel.",
+    ..ROW
+};
+
+/// Whether Chromium runs without a window.
+pub static BROWSER_HEADLESS: Setting = Setting {
+    variable: "CHATFERRY_BROWSER_HEADLESS",
+    aliases: &["PUPPETEER_HEADLESS"],
+    key: "browser.headless",
+    kind: Kind::Bool,
+    default: Some("true"),
+    help: "Whether Chromium runs without a window.",
+    obtain: "false needs a display; it is for watching a login by eye.",
+    ..ROW
+};
+
+/// Which Chromium.
+pub static CHROMIUM_PATH: Setting = Setting {
+    variable: "CHROMIUM_PATH",
+    key: "browser.chromium_path",
+    kind: Kind::Path,
+    computed: Some("the first chromium or google-chrome on PATH"),
+    help: "The Chromium to start.",
+    obtain: "Debian: apt-get install chromium, then `command -v chromium`.",
+    ..ROW
+};
+
+/// Gives up Chromium's sandbox.
+pub static BROWSER_NO_SANDBOX: Setting = Setting {
+    variable: "CHATFERRY_BROWSER_NO_SANDBOX",
+    key: "browser.no_sandbox",
+    kind: Kind::OnlyTrue,
+    computed: Some("the sandbox is on"),
+    environment_only: true,
+    help: "1 gives up Chromium's sandbox: a hostile page that breaks the renderer then has the daemon's rights.",
+    obtain: "Only where user namespaces can't be had, and never beside other people's data.",
+    ..ROW
+};
+
+/// Silence after the last new message before a conversation is analysed.
+pub static ANALYSIS_QUIET: Setting = Setting {
+    variable: "CHATFERRY_ANALYSIS_QUIET",
+    key: "analysis.quiet",
+    kind: Kind::Duration(0, 24 * HOUR),
+    default: Some("90s"),
+    help: "How long a conversation must be silent before it is analysed.",
+    obtain: "Longer costs fewer analyses, shorter gives fresher ones.",
+    ..ROW
+};
+
+/// Longest wait for that silence.
+pub static ANALYSIS_MAX_WAIT: Setting = Setting {
+    variable: "CHATFERRY_ANALYSIS_MAX_WAIT",
+    key: "analysis.max_wait",
+    kind: Kind::Duration(0, 7 * 24 * HOUR),
+    default: Some("5m"),
+    help: "After this time a conversation is analysed even if it is never silent.",
+    obtain: "At least CHATFERRY_ANALYSIS_QUIET.",
+    ..ROW
+};
+
+/// How often each account is looked at.
+pub static PASS_INTERVAL: Setting = Setting {
+    variable: "CHATFERRY_PASS_INTERVAL",
+    key: "collect.pass_interval",
+    kind: Kind::Duration(SECOND, 24 * HOUR),
+    default: Some("60s"),
+    help: "How often `chatferry run` looks at each account.",
+    obtain: "Mind the site: a person would hardly look more often than once a minute.",
+    ..ROW
+};
+
+/// How many logins may be tried.
+pub static LOGIN_BUDGET: Setting = Setting {
+    variable: "CHATFERRY_LOGIN_BUDGET",
+    key: "collect.login_budget",
+    kind: Kind::LoginBudget,
+    default: Some("2/30m"),
+    help: "How many logins an account may try in which time; after that it is parked for a human.",
+    obtain: "Stay below what the site takes for an attack.",
+    ..ROW
+};
+
+/// Nothing is written outside.
+pub static DRY_RUN: Setting = Setting {
+    variable: "DRY_RUN",
+    key: "dry_run",
+    flag: Some("--dry-run"),
+    kind: Kind::Bool,
+    default: Some("false"),
+    help: "Say what would be done, and publish, store, mirror and analyse nothing.",
+    obtain: "true for a first look at a new account.",
+    ..ROW
+};
+
+/// How much is logged.
+pub static LOG_LEVEL: Setting = Setting {
+    variable: "LOG_LEVEL",
+    key: "log.level",
+    kind: Kind::LogLevels,
+    default: Some("info"),
+    help: "How much is logged.",
+    obtain: "error, warn, info, debug or trace; single modules as info,chatferry::collect=debug.",
+    ..ROW
+};
+
+/// What a log line looks like.
+pub static LOG_FORMAT: Setting = Setting {
+    variable: "LOG_FORMAT",
+    key: "log.format",
+    flag: Some("--log-format"),
+    kind: Kind::Choice(&["text", "json"]),
+    default: Some("text"),
+    help: "What a log line on stderr looks like.",
+    obtain: "text for people, json for log collectors.",
+    ..ROW
+};
+
+/// How long a soft stop may take.
+pub static DRAIN_TIMEOUT: Setting = Setting {
+    variable: "CHATFERRY_DRAIN_TIMEOUT",
+    key: "drain_timeout",
+    kind: Kind::Duration(0, HOUR),
+    default: Some("20s"),
+    help: "How long a stop may take to finish the work in hand; what is late is stopped hard and comes again.",
+    obtain: "At least 5s below the supervisor's own limit (systemd: TimeoutStopSec, Docker: stop_grace_period).",
+    ..ROW
+};
+
+const fn absent(variable: &'static str, key: &'static str, instead: &'static str) -> Setting {
+    Setting { variable, key, presence: Presence::Absent { instead, allowed: &[] }, ..ROW }
+}
+
+const fn absent_secret(variable: &'static str, key: &'static str, instead: &'static str) -> Setting {
+    Setting { secret: true, ..absent(variable, key, instead) }
+}
+
+const BUS: &str = "this version has only the embedded bus";
+const STORE: &str = "this version has only the embedded store";
+const ANALYST: &str = "this version has only the built-in extractive analyst";
+const MIRROR: &str = "this version mirrors only to the local workbook";
+
+pub(super) static LATER: [Setting; 12] = [
+    absent_secret("RABBITMQ_URL", "bus.rabbitmq_url", BUS),
+    absent_secret("MONGODB_URI", "store.mongodb_uri", STORE),
+    Setting {
+        presence: Presence::Absent { instead: ANALYST, allowed: &["extractive"] },
+        ..absent("AI_PROVIDER", "ai.provider", ANALYST)
+    },
+    absent("AI_API_URL", "ai.api_url", ANALYST),
+    absent_secret("AI_API_KEY", "ai.api_key", ANALYST),
+    absent("AI_MODEL", "ai.model", ANALYST),
+    absent("GOOGLE_SHEET_ID", "mirror.google_sheet_id", MIRROR),
+    absent("GOOGLE_CREDENTIALS_PATH", "mirror.google_credentials_path", MIRROR),
+    absent("GOOGLE_SHEETS_API_URL", "mirror.google_sheets_api_url", MIRROR),
+    absent_secret("SENTRY_DSN", "telemetry.sentry_dsn", "this version sends no error reports"),
+    absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
+    absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
+];
+
+pub(super) static IN_FORCE: [&Setting; 14] = [
+    &DATA_DIR,
+    &SELECTORS_DIR,
+    &HTTP_ADDR,
+    &BROWSER_HEADLESS,
+    &CHROMIUM_PATH,
+    &BROWSER_NO_SANDBOX,
+    &ANALYSIS_QUIET,
+    &ANALYSIS_MAX_WAIT,
+    &PASS_INTERVAL,
+    &LOGIN_BUDGET,
+    &DRY_RUN,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
+    &DRAIN_TIMEOUT,
+];

@@ -1,0 +1,105 @@
+//! How often things happened since the process began: atomics in a struct, no registry, no labels.
+//!
+//! Shared as `Arc<Counters>`; only [`super::occurrences`] counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares a counter once: its field, its snapshot and its meaning.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident;)*) => {
+        /// Counts of the whole process, each growing from 0.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[doc = $doc])* pub(super) $name: AtomicU64,)* }
+
+        /// The counts at one moment; each is exact, their sum need not be.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+        pub struct CounterSnapshot { $($(#[doc = $doc])* pub $name: u64,)* }
+
+        impl Counters {
+            /// The counts now.
+            pub fn snapshot(&self) -> CounterSnapshot {
+                CounterSnapshot { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl CounterSnapshot {
+            /// Name, value and meaning of every count, in the order of declaration.
+            pub fn entries(&self) -> Vec<(&'static str, u64, &'static str)> {
+                vec![$((stringify!($name), self.$name, concat!($($doc),*).trim_ascii()),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Passes that were completed.
+    passes_completed;
+    /// Passes that ended in a fault.
+    passes_failed;
+    /// Logins that were tried.
+    logins_attempted;
+    /// Changes of an account's state.
+    account_changes;
+    /// Conversations that were opened and read.
+    conversations_read;
+    /// Messages that were new to the collector.
+    messages_collected;
+    /// Fields that only a later alternative of their selector matched.
+    selector_fallbacks;
+    /// Intervals that could not be seen.
+    gaps_recorded;
+    /// Events that every queue wanting them holds durably.
+    events_published;
+    /// Attempts to publish that failed.
+    publish_failures;
+    /// Messages stored for the first time.
+    messages_stored;
+    /// Known messages stored with new content or a new position.
+    messages_revised;
+    /// Messages that the store knew already.
+    messages_duplicate;
+    /// Analyses that were asked for.
+    analyses_requested;
+    /// Analyses that were stored.
+    analyses_done;
+    /// Times that the mirror was written.
+    mirror_writes;
+    /// Times that the mirror could not be written.
+    mirror_failures;
+    /// Deliveries that failed and will come again.
+    retries;
+    /// Deliveries that became dead letters.
+    dead_letters;
+    /// Chromium processes that were started.
+    browser_starts;
+    /// Chromium processes that ended without being asked to.
+    browser_losses;
+    /// Tasks that a stop did not wait for.
+    late_tasks;
+}
+
+/// Adds to a counter. Relaxed, because no other memory depends on it.
+pub(super) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_named_as_the_counters_are() {
+        let counters = Counters::default();
+        add(&counters.retries, 2);
+        add(&counters.retries, 1);
+        let snapshot = counters.snapshot();
+        assert_eq!(snapshot, CounterSnapshot { retries: 3, ..CounterSnapshot::default() });
+        let json = serde_json::to_value(snapshot).unwrap();
+        let entries = snapshot.entries();
+        assert_eq!(json.as_object().unwrap().len(), entries.len());
+        for (name, value, meaning) in entries {
+            assert_eq!(json[name], value);
+            assert!(meaning.ends_with('.') && !meaning.starts_with(' '), "{meaning:?}");
+        }
+    }
+}

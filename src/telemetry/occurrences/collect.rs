@@ -1,0 +1,192 @@
+//! What happens around an account. Target: `chatferry::collect`.
+
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::{Occurrence, milliseconds};
+use crate::domain::{AccountId, AccountState, AccountStatus, ConversationKey, GapReason};
+use crate::fault::{AnyFault, Code};
+use crate::telemetry::Counters;
+use crate::telemetry::counters::add;
+
+/// An account is in another state than before. A warning where a human should look.
+#[derive(Debug)]
+pub struct AccountStateChanged<'o> {
+    /// Where it stands now.
+    pub status: &'o AccountStatus,
+}
+
+impl Occurrence for AccountStateChanged<'_> {
+    fn emit(self, counters: &Counters) {
+        let AccountStatus { account, state, code, sentence, action, .. } = self.status;
+        add(&counters.account_changes, 1);
+        let (state_word, code, action) = (state.as_str(), code.map(Code::as_str), action.as_deref());
+        match state {
+            AccountState::Parked | AccountState::Stale | AccountState::Backoff => {
+                warn!(
+                    target: "chatferry::collect",
+                    {
+                        account.id = %account, account.state = state_word, error.code = code, reason = sentence,
+                        action,
+                    },
+                    "account changed"
+                );
+            }
+            AccountState::Starting
+            | AccountState::LoggingIn
+            | AccountState::Backfilling
+            | AccountState::Live
+            | AccountState::Stopped => {
+                info!(
+                    target: "chatferry::collect",
+                    { account.id = %account, account.state = state_word, error.code = code, reason = sentence },
+                    "account changed"
+                );
+            }
+        }
+    }
+}
+
+/// The login form is about to be sent.
+#[derive(Debug)]
+pub struct LoginAttempted<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+}
+
+impl Occurrence for LoginAttempted<'_> {
+    fn emit(self, counters: &Counters) {
+        add(&counters.logins_attempted, 1);
+        info!(
+            target: "chatferry::collect",
+            { account.id = %self.account },
+            "login attempted"
+        );
+    }
+}
+
+/// Everything that could be seen was seen.
+#[derive(Debug)]
+pub struct PassCompleted<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Conversations in the list.
+    pub conversations: u64,
+    /// Messages that were new.
+    pub new_messages: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Occurrence for PassCompleted<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, conversations, new_messages, duration } = self;
+        add(&counters.passes_completed, 1);
+        let duration_ms = milliseconds(duration);
+        info!(
+            target: "chatferry::collect",
+            { account.id = %account, conversations, new_messages, duration_ms },
+            "pass completed"
+        );
+    }
+}
+
+/// A pass ended before everything was seen.
+#[derive(Debug)]
+pub struct PassFailed<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Why.
+    pub fault: &'o AnyFault,
+}
+
+impl Occurrence for PassFailed<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, fault } = self;
+        add(&counters.passes_failed, 1);
+        warn!(
+            target: "chatferry::collect",
+            {
+                account.id = %account, error.code = fault.code().as_str(), error.class = fault.class().as_str(),
+                error.scope = fault.scope().as_str(), error = fault.chain(),
+            },
+            "pass failed"
+        );
+    }
+}
+
+/// A conversation was opened and read.
+#[derive(Debug)]
+pub struct ConversationRead<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Which conversation; its key, never its title.
+    pub conversation: ConversationKey,
+    /// Messages that were seen.
+    pub messages: u64,
+    /// Those of them that were new.
+    pub new: u64,
+}
+
+impl Occurrence for ConversationRead<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, conversation, messages, new } = self;
+        add(&counters.conversations_read, 1);
+        add(&counters.messages_collected, new);
+        debug!(
+            target: "chatferry::collect",
+            { account.id = %account, conversation.id = %conversation, messages, new },
+            "conversation read"
+        );
+    }
+}
+
+/// A field's first selector matched nothing, but a later alternative did.
+#[derive(Debug)]
+pub struct SelectorFellBack<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// The query as in the pack: `messages.text`.
+    pub field: &'o str,
+    /// Which alternative matched, counted from 0.
+    pub alternative: u32,
+}
+
+impl Occurrence for SelectorFellBack<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, field, alternative } = self;
+        add(&counters.selector_fallbacks, 1);
+        warn!(
+            target: "chatferry::collect",
+            {
+                account.id = %account, selector.field = field, selector.alternative = alternative,
+                error.code = Code::SelectorsDrifted.as_str(),
+            },
+            "selector fell back"
+        );
+    }
+}
+
+/// An interval could not be seen.
+#[derive(Debug)]
+pub struct GapRecorded<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Which conversation.
+    pub conversation: ConversationKey,
+    /// Why.
+    pub reason: GapReason,
+}
+
+impl Occurrence for GapRecorded<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, conversation, reason } = self;
+        add(&counters.gaps_recorded, 1);
+        warn!(
+            target: "chatferry::collect",
+            { account.id = %account, conversation.id = %conversation, gap.reason = reason.as_str() },
+            "gap recorded"
+        );
+    }
+}

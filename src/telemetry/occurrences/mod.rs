@@ -1,0 +1,40 @@
+//! Things worth telling: one struct each, whose [`Occurrence::emit`] writes the log line and counts.
+//!
+//! | file | of |
+//! |---|---|
+//! | [`collect`] | accounts, passes, conversations, selectors, gaps |
+//! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
+//! | [`program`] | browser, HTTP, start and stop |
+//!
+//! A struct borrows what it tells of. Its fields are ids, keys, codes and numbers: none has the type
+//! [`crate::domain::Text`]. Messages are constant, so that equal lines can be found; what differs
+//! stands in fields, dotted by entity (`account.id`, `error.code`, `duration_ms`).
+
+pub mod collect;
+pub mod pipeline;
+pub mod program;
+
+pub use collect::{
+    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, SelectorFellBack,
+};
+pub use pipeline::{
+    AnalysisDue, AnalysisStored, BatchArchived, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed,
+    MirrorWritten, PublishFailed,
+};
+pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
+
+use super::Counters;
+
+/// Something that happened.
+pub trait Occurrence {
+    /// Writes the line and counts.
+    fn emit(self, counters: &Counters);
+}
+
+/// A duration for a log field, in whole milliseconds.
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What happens to the program itself. Targets: `chatferry::browser`, `chatferry::web`,
+//! `chatferry::lifecycle`.
+
+use std::net::SocketAddr;
+
+use tracing::{debug, error, info, warn};
+
+use super::Occurrence;
+use crate::fault::Code;
+use crate::telemetry::Counters;
+use crate::telemetry::counters::add;
+
+/// The program begins its work.
+#[derive(Debug)]
+pub struct ProgramStarted<'o> {
+    /// Its version.
+    pub version: &'o str,
+}
+
+impl Occurrence for ProgramStarted<'_> {
+    fn emit(self, _: &Counters) {
+        info!(
+            target: "chatferry::lifecycle",
+            { version = self.version, pid = std::process::id() },
+            "chatferry started"
+        );
+    }
+}
+
+/// A soft stop begins.
+#[derive(Debug)]
+pub struct ProgramStopping<'o> {
+    /// Who asked: `SIGTERM`, `finished`, the code of a fault.
+    pub cause: &'o str,
+}
+
+impl Occurrence for ProgramStopping<'_> {
+    fn emit(self, _: &Counters) {
+        info!(
+            target: "chatferry::lifecycle",
+            { cause = self.cause },
+            "stopping"
+        );
+    }
+}
+
+/// A task did not end within the drain's deadline and was stopped hard.
+#[derive(Debug)]
+pub struct LateTask<'o> {
+    /// Its name.
+    pub task: &'o str,
+}
+
+impl Occurrence for LateTask<'_> {
+    fn emit(self, counters: &Counters) {
+        add(&counters.late_tasks, 1);
+        warn!(
+            target: "chatferry::lifecycle",
+            { task = self.task },
+            "task was late and stopped hard"
+        );
+    }
+}
+
+/// Chromium runs.
+#[derive(Debug)]
+pub struct BrowserStarted {
+    /// Its process.
+    pub pid: u32,
+}
+
+impl Occurrence for BrowserStarted {
+    fn emit(self, counters: &Counters) {
+        add(&counters.browser_starts, 1);
+        info!(
+            target: "chatferry::browser",
+            { browser.pid = self.pid },
+            "browser started"
+        );
+    }
+}
+
+/// Chromium is gone.
+#[derive(Debug)]
+pub struct BrowserEnded {
+    /// The process it was.
+    pub pid: u32,
+    /// True if we closed it.
+    pub asked: bool,
+}
+
+impl Occurrence for BrowserEnded {
+    fn emit(self, counters: &Counters) {
+        if self.asked {
+            debug!(
+                target: "chatferry::browser",
+                { browser.pid = self.pid },
+                "browser closed"
+            );
+        } else {
+            add(&counters.browser_losses, 1);
+            warn!(
+                target: "chatferry::browser",
+                {
+                    browser.pid = self.pid, error.code = Code::BrowserGone.as_str(),
+                    action = Code::BrowserGone.action(),
+                },
+                "browser ended unasked"
+            );
+        }
+    }
+}
+
+/// The owner gave Chromium's sandbox up. An error line at every start, so that it can't be forgotten.
+#[derive(Debug)]
+pub struct SandboxOff;
+
+impl Occurrence for SandboxOff {
+    fn emit(self, _: &Counters) {
+        let action = Code::SandboxUnavailable.action();
+        error!(
+            target: "chatferry::browser",
+            { action },
+            "CHROMIUM RUNS WITHOUT ITS SANDBOX: a hostile page that breaks the renderer has the daemon's rights"
+        );
+    }
+}
+
+/// The status page can be reached.
+#[derive(Debug)]
+pub struct HttpListening {
+    /// Where.
+    pub addr: SocketAddr,
+}
+
+impl Occurrence for HttpListening {
+    fn emit(self, _: &Counters) {
+        info!(
+            target: "chatferry::web",
+            { http.address = %self.addr },
+            "http listening"
+        );
+    }
+}
