@@ -32,3 +32,4 @@ pub mod domain;
 pub mod fault;
 pub mod ports;
 pub mod sqlite;
+pub mod store;
