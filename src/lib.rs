@@ -40,4 +40,5 @@ pub mod ports;
 pub mod resilience;
 pub mod selectors;
 pub mod sqlite;
+pub mod store;
 pub mod telemetry;
