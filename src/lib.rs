@@ -29,4 +29,5 @@
 
 pub mod domain;
 pub mod fault;
+pub mod mirror;
 pub mod ports;
