@@ -27,6 +27,7 @@
 //! | [`app`] | composition root: the only file that names concrete adapters |
 //! | [`cli`] | one file per command |
 
+pub mod ai;
 pub mod browser;
 pub mod bus;
 pub mod cli;
@@ -36,6 +37,7 @@ pub mod consume;
 pub mod domain;
 pub mod fault;
 pub mod lifecycle;
+pub mod mirror;
 pub mod ports;
 pub mod resilience;
 pub mod selectors;
