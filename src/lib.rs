@@ -27,6 +27,7 @@
 //! | [`app`] | composition root: the only file that names concrete adapters |
 //! | [`cli`] | one file per command |
 
+pub mod demo;
 pub mod domain;
 pub mod fault;
 pub mod ports;
