@@ -5,6 +5,17 @@
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// What marks a stream of the dice, so that two uses never share one.
+pub(super) mod stream {
+    pub(in crate::demo) const ID: u64 = 1;
+    pub(in crate::demo) const TOPICS: u64 = 2;
+    pub(in crate::demo) const DIALOGUE: u64 = 3;
+    pub(in crate::demo) const END: u64 = 4;
+    pub(in crate::demo) const SIZE: u64 = 5;
+    pub(in crate::demo) const CAST: u64 = 6;
+    pub(in crate::demo) const UNREAD: u64 = 7;
+}
+
 /// A stream of numbers that depends on nothing but what it was made of.
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);

@@ -6,7 +6,8 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::dice::{Dice, base36};
+use super::cast::{cast, language, sizes};
+use super::dice::{Dice, base36, stream};
 use super::options::SiteOptions;
 use super::talk::{Talk, Topic, Words};
 
@@ -15,23 +16,6 @@ pub(super) const OWNER: &str = "Alex";
 
 /// 2026-11-19 20:47:13 UTC: nothing is newer before somebody speaks live.
 const NEWEST: i64 = 1_795_121_233;
-
-/// The language (index into [`Talk::all`]) of a conversation, by its number, over and over.
-const LANGUAGES: [usize; 13] = [0, 0, 0, 0, 0, 1, 0, 2, 0, 3, 4, 5, 6];
-
-/// A conversation that is called like conversation 1, though it is another person.
-const NAMESAKE: u64 = 4;
-
-/// What marks a stream of the dice, so that two uses never share one.
-mod stream {
-    pub(super) const ID: u64 = 1;
-    pub(super) const TOPICS: u64 = 2;
-    pub(super) const DIALOGUE: u64 = 3;
-    pub(super) const END: u64 = 4;
-    pub(super) const SIZE: u64 = 5;
-    pub(super) const CAST: u64 = 6;
-    pub(super) const UNREAD: u64 = 7;
-}
 
 /// One message on the site.
 #[derive(Debug, Clone)]
@@ -82,19 +66,19 @@ pub(super) fn threads(options: &SiteOptions, talks: &[Talk]) -> Vec<Thread> {
 }
 
 fn thread(seed: u64, number: u64, size: usize, talks: &[Talk]) -> Thread {
-    let language = LANGUAGES[(number % LANGUAGES.len() as u64) as usize];
+    let language = language(number);
     let talk = &talks[language];
     let (title, peers) = cast(seed, number, talk);
     let mut end = Dice::new(seed, &[stream::END, number]);
     let end = NEWEST - (number * 7 * 3600) as i64 - end.below(22 * 3600) as i64 - i64::from(number > 0) * 60;
     let posts = posts(seed, number, size, end, talk, &peers);
-    let mut unread = Dice::new(seed, &[stream::UNREAD, number]);
-    let unread = if unread.per_mille(300) { 1 + unread.below(7) as u32 } else { 0 };
+    let waiting = posts.iter().rev().take_while(|post| !post.own).count() as u32;
+    let unread = if Dice::new(seed, &[stream::UNREAD, number]).per_mille(600) { waiting } else { 0 };
     Thread {
         id: format!("{}-{number}", &base36(Dice::new(seed, &[stream::ID, number]).next(), 13)[9..]),
         title,
         peers,
-        unread: unread.min(size as u32),
+        unread,
         activity: posts.last().map_or(at(end), |post| post.sent_at),
         posts,
         language,
@@ -110,25 +94,6 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or_default()
 }
 
-/// Title and the other people in a conversation.
-fn cast(seed: u64, number: u64, talk: &Talk) -> (String, Vec<String>) {
-    let names = talk.list("name");
-    let length = names.len() as u64;
-    let offset = Dice::new(seed, &[stream::CAST]).below(length);
-    let number = if number == NAMESAKE { 1 } else { number };
-    let name = |n: u64| names[((offset + n) % length) as usize].to_owned();
-    if number == 0 {
-        // Taken from the far end of the list, which one-to-one conversations reach last.
-        let peers = (1..=4).map(|back| name(length - back)).collect();
-        return ("Sunday football".to_owned(), peers);
-    }
-    let title = match number / length {
-        0 => name(number),
-        round => format!("{} {}", name(number), name(number + round * 3 + 1)),
-    };
-    (title.clone(), vec![title])
-}
-
 /// The newest `size` messages, oldest first.
 fn posts(seed: u64, conversation: u64, size: usize, end: i64, talk: &Talk, peers: &[String]) -> Vec<Post> {
     let mut posts = Vec::with_capacity(size);
@@ -138,8 +103,13 @@ fn posts(seed: u64, conversation: u64, size: usize, end: i64, talk: &Talk, peers
             break;
         }
         let mut dice = Dice::new(seed, &[stream::DIALOGUE, conversation, block]);
-        let Some(topic) = topic(seed, conversation, block, talk) else { break };
-        for draft in dialogue(topic, talk, peers, &mut dice).into_iter().rev() {
+        let Some(topic) = topic(seed, conversation, block, talk, peers.len() > 1) else { break };
+        let mut drafts = dialogue(topic, talk, peers, &mut dice);
+        if block == 0 {
+            // The newest dialogue is still going on, so that either side may owe an answer.
+            drafts.truncate(drafts.len() / 2 + dice.index(drafts.len() / 2));
+        }
+        for draft in drafts.into_iter().rev() {
             if posts.len() == size {
                 break;
             }
@@ -163,13 +133,15 @@ fn posts(seed: u64, conversation: u64, size: usize, end: i64, talk: &Talk, peers
 
 /// The dialogue with this number, counted from the newest: the special one of the first few English conversations comes
 /// second, so that even a short history has it and no list of conversations shows it.
-fn topic<'a>(seed: u64, conversation: u64, block: u64, talk: &'a Talk) -> Option<&'a Topic> {
+fn topic<'a>(seed: u64, conversation: u64, block: u64, talk: &'a Talk, group: bool) -> Option<&'a Topic> {
     let special = talk.specials().get(conversation as usize).copied();
-    match (special, block) {
-        (Some(special), 1) => return Some(special),
-        _ => {}
+    if block == 1 && special.is_some() {
+        return special;
     }
-    let mut topics = talk.topics();
+    let mut topics = talk.topics(group);
+    if block == 0 && group {
+        return topics.first().copied();
+    }
     let round = block / topics.len().max(1) as u64;
     Dice::new(seed, &[stream::TOPICS, conversation, round]).shuffle(&mut topics);
     topics.get((block % topics.len().max(1) as u64) as usize).copied()
@@ -195,7 +167,7 @@ fn dialogue(topic: &Topic, talk: &Talk, peers: &[String], dice: &mut Dice) -> Ve
         let edited = line.edited || dice.per_mille(15);
         let notice = (!line.same_second && dice.per_mille(12)).then_some("Missed voice call");
         drafts.push(Draft { own: line.own, author, text, edited, file: line.file, notice, pause });
-        if !topic.special {
+        if !topic.is_special() {
             season(line.own, author, talk, peers, &mut drafts, dice);
         }
     }
@@ -226,35 +198,6 @@ fn waking(second: i64) -> i64 {
     second - back.as_secs()
 }
 
-/// How many messages each conversation has: unevenly spread, together exactly `messages`.
-fn sizes(seed: u64, conversations: u32, messages: u32) -> Vec<u32> {
-    let count = u64::from(conversations);
-    if count == 0 {
-        return Vec::new();
-    }
-    let floor = (u64::from(messages) / count).min(3);
-    let rest = u64::from(messages) - floor * count;
-    let weights: Vec<u64> = (0..count).map(|number| weight(seed, number)).collect();
-    let total: u64 = weights.iter().sum();
-    let mut sizes: Vec<u64> = weights.iter().map(|weight| floor + rest * weight / total).collect();
-    let missing = u64::from(messages) - sizes.iter().sum::<u64>();
-    for (index, size) in sizes.iter_mut().enumerate() {
-        *size += u64::from((index as u64) < missing);
-    }
-    sizes.into_iter().map(|size| size as u32).collect()
-}
-
-/// The conversations that tell something special are never short, one is, and other languages say less.
-fn weight(seed: u64, number: u64) -> u64 {
-    let dice = Dice::new(seed, &[stream::SIZE, number]).below(100);
-    match number {
-        6 => 0,
-        0..=4 => 90 + dice,
-        _ if LANGUAGES[(number % LANGUAGES.len() as u64) as usize] > 0 => 12 + dice / 3,
-        _ => 5 + dice * dice / 30,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -263,17 +206,6 @@ mod tests {
 
     fn sample(options: &SiteOptions) -> Vec<Thread> {
         threads(options, &Talk::all())
-    }
-
-    #[test]
-    fn sizes_are_uneven_and_sum_exactly() {
-        for (conversations, messages) in [(24, 2400), (3, 30), (1, 1), (7, 5), (100, 10_000), (5, 0), (0, 0)] {
-            let sizes = sizes(1, conversations, messages);
-            let expected = if conversations == 0 { 0 } else { messages };
-            assert_eq!(sizes.iter().sum::<u32>(), expected, "{conversations} {messages}");
-        }
-        let sizes = sizes(1, 24, 2400);
-        assert!(sizes.iter().min() <= Some(&4) && (250..=450).contains(sizes.iter().max().unwrap()), "{sizes:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `options` | the shape of a site: design, difficulties, failures |
-//! | `dice`, `talk`, `history` | the chats, a pure function of the seed |
+//! | `dice`, `talk`, `cast`, `history` | the chats, a pure function of the seed |
 //! | `state` | the chats while the site runs; the truth; who listens |
 //! | `session`, `pages`, `api`, `push` | login, HTML, JSON, WebSocket |
 //! | `site` | starting and stopping |
@@ -14,6 +14,7 @@
 //! knows the collector only as a browser.
 
 mod api;
+mod cast;
 mod dice;
 mod error;
 mod history;

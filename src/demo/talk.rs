@@ -1,7 +1,8 @@
 //! What people say on the sample site: short dialogues in plain files under `assets/talk/`, one per language, so that
 //! somebody who writes no Rust can add a topic.
 //!
-//! The notation: `= name: a | b` is a list; `# topic` begins a dialogue (`# !topic`: told once, in one conversation);
+//! The notation: `= name: a | b` is a list; `# topic` begins a dialogue
+//! (`# !topic`: told once, in one conversation; `# +topic`: fits a group, the first one begins every group);
 //! `<` is a line of the other side and `>` the owner's, with ` | ` between variants. Directly after the arrow `=` means
 //! "in the same second as the line before" and `*` "edited since". `{day}` takes a word of the list `day`, the same one
 //! throughout a dialogue, `{day2}` another. `[[file]]` attaches a file, `\n` breaks the line.
@@ -42,13 +43,30 @@ pub(super) struct Line {
     variants: Vec<&'static str>,
 }
 
+/// Where a dialogue may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// In any conversation of two.
+    Two,
+    /// In any conversation, with many people too.
+    Any,
+    /// Once, in one conversation, because it holds something awkward.
+    Special,
+}
+
 /// A dialogue.
 #[derive(Debug, Clone)]
 pub(super) struct Topic {
-    /// Told once, in one conversation, because it holds something awkward.
-    pub(super) special: bool,
+    kind: Kind,
     /// What is said.
     pub(super) lines: Vec<Line>,
+}
+
+impl Topic {
+    /// Told once, in one conversation, exactly as it is written.
+    pub(super) fn is_special(&self) -> bool {
+        self.kind == Kind::Special
+    }
 }
 
 /// Everything that is said in one language.
@@ -77,7 +95,12 @@ impl Talk {
                     }
                 }
                 Some(("#", rest)) => {
-                    talk.topics.push(Topic { special: rest.trim().starts_with('!'), lines: Vec::new() });
+                    let kind = match rest.trim().chars().next() {
+                        Some('!') => Kind::Special,
+                        Some('+') => Kind::Any,
+                        _ => Kind::Two,
+                    };
+                    talk.topics.push(Topic { kind, lines: Vec::new() });
                 }
                 Some((arrow @ ("<" | ">"), rest)) => {
                     if let (Some(topic), Some((flags, said))) = (talk.topics.last_mut(), rest.split_once(' ')) {
@@ -92,7 +115,7 @@ impl Talk {
 
     /// Something that a person may say out of the blue.
     pub(super) fn remark(&self, dice: &mut Dice) -> String {
-        let topics = self.topics();
+        let topics = self.topics(false);
         let lines = topics.get(dice.index(topics.len())).map_or(&[][..], |topic| &topic.lines);
         let said: Vec<&Line> = lines.iter().filter(|line| !line.own).collect();
         said.get(dice.index(said.len())).map_or_else(String::new, |line| self.say(line, &mut Words::new(), dice))
@@ -103,14 +126,18 @@ impl Talk {
         self.lists.iter().find(|(own, _)| *own == name).map_or(&[], |(_, words)| words)
     }
 
-    /// Dialogues that may come anywhere.
-    pub(super) fn topics(&self) -> Vec<&Topic> {
-        self.topics.iter().filter(|topic| !topic.special).collect()
+    /// Dialogues that may come anywhere, in a group or between two people.
+    pub(super) fn topics(&self, group: bool) -> Vec<&Topic> {
+        self.of_kind(|kind| kind == Kind::Any || kind == Kind::Two && !group)
     }
 
     /// Dialogues that come once.
     pub(super) fn specials(&self) -> Vec<&Topic> {
-        self.topics.iter().filter(|topic| topic.special).collect()
+        self.of_kind(|kind| kind == Kind::Special)
+    }
+
+    fn of_kind(&self, wanted: impl Fn(Kind) -> bool) -> Vec<&Topic> {
+        self.topics.iter().filter(|topic| wanted(topic.kind)).collect()
     }
 
     /// What the line says, with its words filled in; `words` remembers them for the rest of the dialogue.
@@ -213,14 +240,14 @@ mod tests {
             }
             let talk = Talk::parse(text);
             assert!(talk.list("name").len() >= 8 && talk.list("small").len() >= 5, "{tag}");
-            assert!(talk.topics().len() >= 2 && talk.topics.iter().all(|topic| topic.lines.len() >= 5), "{tag}");
+            assert!(talk.topics(false).len() >= 2 && talk.topics.iter().all(|topic| topic.lines.len() >= 5), "{tag}");
         }
     }
 
     #[test]
     fn every_placeholder_of_a_dialogue_is_filled() {
         for talk in Talk::all() {
-            for topic in talk.topics() {
+            for topic in talk.topics(false) {
                 let mut words = Vec::new();
                 for line in &topic.lines {
                     let text = talk.say(line, &mut words, &mut Dice::new(3, &[]));
