@@ -73,7 +73,7 @@ fn thread(seed: u64, number: u64, size: usize, talks: &[Talk]) -> Thread {
     let end = NEWEST - (number * 7 * 3600) as i64 - end.below(22 * 3600) as i64 - i64::from(number > 0) * 60;
     let posts = posts(seed, number, size, end, talk, &peers);
     let waiting = posts.iter().rev().take_while(|post| !post.own).count() as u32;
-    let unread = if Dice::new(seed, &[stream::UNREAD, number]).per_mille(600) { waiting } else { 0 };
+    let unread = if Dice::new(seed, &[stream::UNREAD, number]).per_mille(850) { waiting } else { 0 };
     Thread {
         id: format!("{}-{number}", &base36(Dice::new(seed, &[stream::ID, number]).next(), 13)[9..]),
         title,

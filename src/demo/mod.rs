@@ -25,6 +25,8 @@ mod session;
 mod site;
 mod state;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use error::DemoError;
 pub use options::{Layout, LoginMode, SiteOptions};

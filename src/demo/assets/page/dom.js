@@ -24,11 +24,11 @@ export function arrange(box, nodes) {
   }
 }
 
-/** A round picture with initials; the colour follows from the name. */
-export function avatar(name, size = "") {
+/** A round picture with initials; the colour follows from the name, or from what tells namesakes apart. */
+export function avatar(name, { size = "", key = name } = {}) {
   const initials = name.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("");
   let hue = 0;
-  for (const char of name) hue = (hue * 31 + char.codePointAt(0)) % 10;
+  for (const char of key) hue = (hue * 31 + char.codePointAt(0)) % 10;
   return el(`span.ui-avatar.ui-hue-${hue}${size && `.ui-${size}`}`, { "aria-hidden": "true" }, initials);
 }
 

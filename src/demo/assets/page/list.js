@@ -95,7 +95,7 @@ export class List {
     const node = el(
       `a.${names.row}.ui-row`,
       { [names.rowId]: conversation.id, href: `#/c/${conversation.id}` },
-      avatar(conversation.title),
+      avatar(conversation.title, { key: conversation.id }),
       el("span.ui-row-body", {},
         el("span.ui-row-top", {}, el(`span.${names.rowTitle}.ui-row-title`, { dir: "auto" }, conversation.title), parts.time),
         bottom),

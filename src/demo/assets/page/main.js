@@ -79,7 +79,7 @@ async function start() {
     el("aside.ui-side", {},
       el("header.ui-side-head", {},
         el("img", { src: "/static/logo.svg", alt: "", width: "32", height: "32" }), el("strong", {}, "Parley"),
-        el("span.ui-me", {}, avatar(me.name, "small"), me.name),
+        el("span.ui-me", {}, avatar(me.name, { size: "small" }), me.name),
         el("form", { method: "post", action: "/logout" }, el("button.ui-quiet", { type: "submit" }, "Log out"))),
       list.box),
     thread.root);

@@ -3,7 +3,8 @@
 
 import { arrange, el } from "./dom.js";
 
-const WINDOW = 60; // items in the page when virtualised
+const WINDOW = 60; // items in the page when virtualised, more only if the viewport is very tall
+const SHORTEST = 36; // height of the lowest item, in pixels
 const ABOVE = 22; // of these, above the one at the upper edge
 const GUESS = 56; // height of an item that was never in the page, in pixels
 
@@ -127,7 +128,8 @@ export class Scroller {
       else low = middle + 1;
     }
     const roomAbove = this.from === 0 || low - this.from >= 8;
-    const roomBelow = this.to === this.items.length || this.to - low >= 24;
+    const below = Math.ceil(this.box.clientHeight / SHORTEST);
+    const roomBelow = this.to === this.items.length || this.to - low >= below + 4;
     if (!always && roomAbove && roomBelow && low >= this.from && low < this.to) return;
     const offset = at - this.tops[low];
     this.place(low);
@@ -138,8 +140,9 @@ export class Scroller {
   /** Puts the items into the page: all, or the window around this one. */
   place(index) {
     const count = this.items.length;
-    this.from = this.virtualised ? Math.max(0, Math.min(index - ABOVE, count - WINDOW)) : 0;
-    this.to = this.virtualised ? Math.min(count, this.from + WINDOW) : count;
+    const size = Math.max(WINDOW, Math.ceil((2.5 * this.box.clientHeight) / SHORTEST));
+    this.from = this.virtualised ? Math.max(0, Math.min(index - ABOVE, count - size)) : 0;
+    this.to = this.virtualised ? Math.min(count, this.from + size) : count;
     const nodes = [];
     const kept = new Map();
     for (let i = this.from; i < this.to; i++) {

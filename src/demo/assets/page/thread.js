@@ -73,7 +73,8 @@ export class Thread {
     this.root.classList.toggle("ui-group", this.group);
     this.title.textContent = conversation.title;
     this.people.textContent = this.group ? conversation.peers.join(", ") : "Direct messages";
-    this.head.firstChild.replaceWith(avatar(conversation.title));
+    this.key = this.group ? null : conversation.id;
+    this.head.firstChild.replaceWith(avatar(conversation.title, { key: conversation.id }));
     this.root.replaceChildren(this.head, this.scroller.box, this.form);
   }
 
@@ -218,7 +219,7 @@ export class Thread {
     names.stamp(time, message.sent_at, message.sent_ms);
     const file = message.attachment;
     node.replaceChildren(
-      ...(message.mine ? [] : [avatar(message.author, "small")]),
+      ...(message.mine ? [] : [avatar(message.author, { size: "small", key: this.key ?? message.author })]),
       el("div.ui-bubble", {},
         el(`span.${names.author}.ui-author`, { dir: "auto" }, message.author),
         el(`div.${names.text}.ui-text`, { dir: "auto" }, ...linked(message.text)),
