@@ -34,6 +34,7 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod consume;
+pub mod demo;
 pub mod domain;
 pub mod fault;
 pub mod lifecycle;
