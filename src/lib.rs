@@ -30,3 +30,4 @@
 pub mod domain;
 pub mod fault;
 pub mod ports;
+pub mod web;

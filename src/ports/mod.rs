@@ -5,12 +5,14 @@
 //! trusted. No adapter's own error or type appears here: errors are [`crate::fault::AnyFault`].
 
 pub mod analyst;
+pub mod backlog;
 pub mod bus;
 pub mod clock;
 pub mod mirror;
 pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest, Verdict};
+pub use backlog::Backlog;
 pub use bus::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
 pub use mirror::{Mirror, MirrorOutcome, MirrorRow, MirrorStatus, Projection};
