@@ -44,6 +44,9 @@ pub enum WebError {
         #[source]
         source: io::Error,
     },
+    /// The check of the data directory panicked: a defect of ours.
+    #[error("the check of the data directory broke off")]
+    CheckBroken,
     /// A dependency did not answer in time.
     #[error("the {} gave no answer within {} s", part.as_str(), waited.as_secs())]
     NoAnswer {
@@ -74,7 +77,7 @@ impl Fault for WebError {
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
             | Self::Serve { .. } => Class::Permanent,
-            Self::NoAnswer { .. } => Class::RETRY,
+            Self::CheckBroken | Self::NoAnswer { .. } => Class::RETRY,
         }
     }
 
@@ -85,7 +88,7 @@ impl Fault for WebError {
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
             | Self::Serve { .. } => Scope::Process,
-            Self::NoAnswer { .. } => Scope::Event,
+            Self::CheckBroken | Self::NoAnswer { .. } => Scope::Event,
         }
     }
 
@@ -95,7 +98,7 @@ impl Fault for WebError {
             | Self::AddressNotOurs { .. }
             | Self::AddressForbidden { .. }
             | Self::Listen { .. } => Code::HttpAddressUnusable,
-            Self::Serve { .. } => Code::Internal,
+            Self::Serve { .. } | Self::CheckBroken => Code::Internal,
             Self::NoAnswer { part, .. } => match part {
                 PartName::Store | PartName::Spool => Code::DatabaseFailed,
                 PartName::Bus => Code::BusUnavailable,
@@ -106,7 +109,7 @@ impl Fault for WebError {
 
     fn action(&self) -> String {
         match self {
-            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Serve { .. } => self.code().action().to_owned(),
+            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Serve { .. } | Self::CheckBroken => self.code().action().to_owned(),
             Self::AddressNotOurs { addr } => format!(
                 "Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.",
                 addr.port()

@@ -190,7 +190,7 @@ impl Observer {
             let _turn = turn;
             check()
         });
-        tried.await.unwrap_or_else(|_| Err(WebError::NoAnswer { part: PartName::DataDir, waited: Duration::ZERO }.into()))
+        tried.await.unwrap_or_else(|_| Err(WebError::CheckBroken.into()))
     }
 }
 
