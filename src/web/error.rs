@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::survey::PartName;
+use super::PartName;
 use crate::fault::{Class, Code, Fault, Scope};
 
 /// A failure of the HTTP face.
@@ -48,7 +48,7 @@ pub enum WebError {
     #[error("the check of the data directory broke off")]
     CheckBroken,
     /// A dependency did not answer in time.
-    #[error("the {} gave no answer within {} s", part.as_str(), waited.as_secs())]
+    #[error("no answer came within {} s", waited.as_secs())]
     NoAnswer {
         /// Which one.
         part: PartName,
@@ -109,11 +109,12 @@ impl Fault for WebError {
 
     fn action(&self) -> String {
         match self {
-            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Serve { .. } | Self::CheckBroken => self.code().action().to_owned(),
-            Self::AddressNotOurs { addr } => format!(
-                "Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.",
-                addr.port()
-            ),
+            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Serve { .. } | Self::CheckBroken => {
+                self.code().action().to_owned()
+            }
+            Self::AddressNotOurs { addr } => {
+                format!("Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.", addr.port())
+            }
             Self::AddressForbidden { addr } => {
                 format!("Set CHATFERRY_HTTP_ADDR to a port of 1024 or above, such as {}:8787.", host(addr))
             }

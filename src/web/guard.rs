@@ -93,8 +93,15 @@ mod tests {
             assert!(ours("127.0.0.1", host), "{host}");
         }
         for host in [
-            "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.5", "user@localhost", "0x7f000001",
-            "2130706433", "[::2]", "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.5",
+            "user@localhost",
+            "0x7f000001",
+            "2130706433",
+            "[::2]",
+            "",
         ] {
             assert!(!ours("127.0.0.1", host), "{host}");
         }

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rows::{Tone, state_words};
+use super::rows::{Tone, prose, state_words};
 use super::survey::{PartName, Survey};
 use super::when::grouped;
 use crate::domain::{AccountState, AccountStatus, GapReason};
@@ -94,8 +94,8 @@ pub(super) fn parts(survey: &Survey) -> Vec<Part> {
                 name: name.as_str(),
                 status: if survey.is_silent(name) { Health::Down } else { Health::Degraded },
                 code: Some(ailment.code.as_str()),
-                sentence: full_stop(&ailment.sentence),
-                action: Some(ailment.action.clone()),
+                sentence: full_stop(&prose(&ailment.sentence)),
+                action: Some(prose(&ailment.action)),
             },
         })
         .into()
@@ -124,7 +124,7 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
             tone: Tone::Warn,
             code: None,
             sentence: format!("{} for a person.", plural(letters, "dead letter waits", "dead letters wait")),
-            action: Some("See `chatferry dead list`; mend the cause, then `chatferry dead replay`.".to_owned()),
+            action: Some("See “chatferry dead list”; mend the cause, then “chatferry dead replay”.".to_owned()),
         });
     }
     if let Ok(gaps) = &survey.gaps
@@ -133,11 +133,10 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
         causes.push(Cause {
             tone: Tone::Warn,
             code: Some(crate::fault::Code::HistoryIncomplete.as_str()),
-            sentence: format!(
-                "{} could not be read in full.",
-                plural(unseen as u64, "conversation", "conversations")
+            sentence: format!("{} could not be read in full.", plural(unseen as u64, "conversation", "conversations")),
+            action: Some(
+                "Nothing at once: each pass tries again. If it stays, open one by hand and compare.".to_owned(),
             ),
-            action: Some("Nothing at once: each pass tries again. If it stays, open one by hand and compare.".to_owned()),
         });
     }
     // Capture is committed to the spool, and the spool lives in the data directory; the bus may be away.
@@ -176,9 +175,9 @@ fn of_account(status: &AccountStatus, now: Timestamp) -> Option<(u8, Cause)> {
     let told = |rank: u8, verdict: &str| {
         let sentence = match status.sentence.trim() {
             "" => format!("{} {verdict}.", status.account),
-            sentence => format!("{} {verdict}: {}", status.account, full_stop(&lower_first(sentence))),
+            sentence => format!("{} {verdict}: {}", status.account, full_stop(&lower_first(&prose(sentence)))),
         };
-        let action = status.action.clone().or_else(|| status.code.map(|code| code.action().to_owned()));
+        let action = status.action.as_deref().or(status.code.map(|code| code.action())).map(prose);
         Some((rank, Cause { tone, code: status.code.map(crate::fault::Code::as_str), sentence, action }))
     };
     if status.expires_at < now && status.state != AccountState::Parked {

@@ -13,7 +13,7 @@
 //! Everything shown is decided here in Rust, so that the two can't disagree.
 //!
 //! It must never change anything (only GET and HEAD are answered), never wait longer than
-//! [`survey::DEADLINE`] for a dependency, and never write chat text anywhere but into the page and its
+//! two seconds for a dependency, and never write chat text anywhere but into the page and its
 //! JSON.
 
 mod assets;
@@ -41,6 +41,7 @@ use crate::ports::{Backlog, Bus, Clock, Store};
 
 pub use error::WebError;
 pub use serve::{bind, serve};
+pub use survey::PartName;
 
 /// Says whether the data directory takes a write. May block: it is called on a thread of its own.
 pub type WritableCheck = Arc<dyn Fn() -> Result<(), AnyFault> + Send + Sync>;

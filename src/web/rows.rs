@@ -106,8 +106,8 @@ impl AccountRow {
             since: Some(status.since),
             last_pass_at: status.last_pass_at,
             code: status.code.map(crate::fault::Code::as_str),
-            sentence: clip(&status.sentence, SUMMARY),
-            action: status.action.as_deref().map(|action| clip(action, SUMMARY)),
+            sentence: prose(&status.sentence),
+            action: status.action.as_deref().map(prose),
         }
     }
 }
@@ -116,6 +116,7 @@ impl AccountRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct QueueRow {
     pub queue: &'static str,
+    pub label: &'static str,
     pub purpose: &'static str,
     pub ready: u64,
     pub in_flight: u64,
@@ -123,12 +124,12 @@ pub(super) struct QueueRow {
 
 impl From<&QueueDepth> for QueueRow {
     fn from(depth: &QueueDepth) -> Self {
-        let purpose = match depth.queue {
-            Queue::Archive => "Messages on their way into the store",
-            Queue::Analyze => "Conversations due for analysis",
-            Queue::Mirror => "Changes the workbook should show",
+        let (label, purpose) = match depth.queue {
+            Queue::Archive => ("Archive", "messages on their way into the store"),
+            Queue::Analyze => ("Analyze", "conversations due for analysis"),
+            Queue::Mirror => ("Mirror", "changes the workbook should show"),
         };
-        Self { queue: depth.queue.as_str(), purpose, ready: depth.ready, in_flight: depth.in_flight }
+        Self { queue: depth.queue.as_str(), label, purpose, ready: depth.ready, in_flight: depth.in_flight }
     }
 }
 
@@ -204,8 +205,22 @@ fn pills(analysis: &Analysis) -> Vec<Pill> {
         Sentiment::Neutral => pills.push(Pill::new("neutral", Tone::Idle)),
         Sentiment::Unknown => {}
     }
-    pills.extend(analysis.risk_flags.iter().take(TOPICS).map(|flag| Pill::new(clip(&flag.replace('_', " "), TOPIC), Tone::Warn)));
+    pills.extend(
+        analysis.risk_flags.iter().take(TOPICS).map(|flag| Pill::new(clip(&flag.replace('_', " "), TOPIC), Tone::Warn)),
+    );
     pills
+}
+
+/// A sentence of ours for the page: commands stand in quotation marks instead of backticks.
+pub(super) fn prose(sentence: &str) -> String {
+    let mut quoted = String::with_capacity(sentence.len());
+    for (index, piece) in sentence.split('`').enumerate() {
+        if index > 0 {
+            quoted.push(if index % 2 == 1 { '“' } else { '”' });
+        }
+        quoted.push_str(piece);
+    }
+    clip(&quoted, SUMMARY)
 }
 
 fn clipped(text: &Text, limit: usize) -> Text {
@@ -245,6 +260,11 @@ mod tests {
         assert_eq!(clip("ab👩‍👩‍👧", 3), "ab…");
         assert_eq!(clip("a\u{0}b\tc\nd", 9), "a b c\nd");
         assert_eq!(clip(&format!("a{}", "\u{301}".repeat(20_000)), 10).chars().count(), 11);
+    }
+
+    #[test]
+    fn commands_are_quoted() {
+        assert_eq!(prose("Run `chatferry doctor`, then `x`."), "Run “chatferry doctor”, then “x”.");
     }
 
     proptest! {

@@ -179,7 +179,7 @@ impl Tiles {
             conversations: Tile::new(counts.conversations, "in the store", Tone::Idle),
             analysed: Tile::new(
                 counts.analysed_conversations,
-                format!("of {of_all} conversations ({analysed_messages} messages)"),
+                format!("of {of_all} ({analysed_messages} messages)"),
                 Tone::Idle,
             ),
             dead_letters: Tile::new(
@@ -209,7 +209,9 @@ impl Notes {
         let empty = |len: usize, words| (len == 0).then_some(words);
         Self {
             accounts: match &survey.accounts {
-                Ok(accounts) => empty(accounts.len(), "No account yet. One appears here as soon as its collector starts."),
+                Ok(accounts) => {
+                    empty(accounts.len(), "No account yet. One appears here as soon as its collector starts.")
+                }
                 Err(_) => Some("The store did not say. Nothing is known about the accounts right now."),
             },
             queues: match &survey.depths {

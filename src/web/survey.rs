@@ -180,7 +180,19 @@ impl Observer {
             self.store_answered.store(true, Ordering::Relaxed);
         }
         let at = self.state.clock.now();
-        Survey { at, accounts, counts, gaps, conversations, analyses, depths, dead_letters, pending, captured, writable }
+        Survey {
+            at,
+            accounts,
+            counts,
+            gaps,
+            conversations,
+            analyses,
+            depths,
+            dead_letters,
+            pending,
+            captured,
+            writable,
+        }
     }
 
     async fn try_data_dir(&self) -> Result<(), AnyFault> {

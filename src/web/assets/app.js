@@ -93,7 +93,7 @@
     const since = heardAt.toLocaleTimeString([], { hour12: false });
     fill(document.querySelector(".verdict"), {
       tone: "lost",
-      headline: `The daemon does not answer since ${since}.`,
+      headline: `The daemon has not answered since ${since}.`,
       subline: "What stands below is what it said last. See whether chatferry still runs, and its log.",
       code: null,
       also: [],
