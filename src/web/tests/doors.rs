@@ -1,5 +1,7 @@
 //! Who may ask and how answers leave: every path, every header, foreign hosts, other methods.
 
+use std::time::Duration;
+
 use super::sample::{Trouble, state};
 use super::wire::{Answer, Server};
 use crate::fault::{Code, Fault};
@@ -7,6 +9,7 @@ use crate::web::router::PATHS;
 use crate::web::{WebError, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 async fn server() -> Server {
     Server::start(state(Trouble::Empty, Trouble::Empty, Trouble::Empty)).await
@@ -124,6 +127,6 @@ async fn a_half_sent_request_does_not_hold_the_stop_up() {
     stream.write_all(b"GET /livez HT").await.unwrap();
     assert_eq!(server.get("/livez").await.status, 200);
     server.shutdown.cancel();
-    server.task.await.unwrap().unwrap();
+    timeout(Duration::from_secs(60), server.task).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(server.addr).await.is_err(), "nobody listens any more");
 }
