@@ -27,7 +27,10 @@
 //! | [`app`] | composition root: the only file that names concrete adapters |
 //! | [`cli`] | one file per command |
 
+pub mod bus;
 pub mod domain;
 pub mod fault;
 pub mod ports;
+pub mod sqlite;
+pub mod store;
 pub mod web;
