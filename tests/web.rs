@@ -1,5 +1,6 @@
 //! The status page over the embedded bus and store, as the daemon serves it: what the pipeline writes is
 //! what the page shows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
