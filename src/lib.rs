@@ -45,3 +45,4 @@ pub mod selectors;
 pub mod sqlite;
 pub mod store;
 pub mod telemetry;
+pub mod web;

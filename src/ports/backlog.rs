@@ -1,21 +1,24 @@
-//! What waits in front of the bus.
+//! What the spool still holds, seen from outside: two numbers that say whether capture and publishing
+//! keep step.
+//!
+//! Its own port, so that the status page can ask without knowing the collector.
 
 use async_trait::async_trait;
 
 use crate::fault::AnyFault;
 
-/// The spool, seen by those who only count.
+/// The durable local outbox, as a reader sees it.
 #[async_trait]
 pub trait Backlog: Send + Sync {
-    /// How many events and gaps the next stage has not confirmed yet.
+    /// Events that are spooled and not yet confirmed by the bus.
     ///
     /// # Errors
-    /// Retryable if nobody can tell now.
+    /// If the spool can't be read.
     async fn pending(&self) -> Result<u64, AnyFault>;
 
-    /// How many messages were captured so far.
+    /// Messages captured since the spool was made, whether confirmed or not.
     ///
     /// # Errors
-    /// Retryable if nobody can tell now.
+    /// If the spool can't be read.
     async fn captured(&self) -> Result<u64, AnyFault>;
 }

@@ -1,0 +1,68 @@
+//! The HTTP face: health for machines, a status page for people.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/livez` | the event loop turns; asks nobody |
+//! | `/readyz` | what is captured now can be committed |
+//! | `/startupz` | the store has answered once |
+//! | `/health` | ok, degraded or down, part by part |
+//! | `/api/v1/status` | all that the page shows, as JSON |
+//! | `/` | the page |
+//!
+//! The page is complete without script; with it, `/assets/app.js` patches it from `/api/v1/status`.
+//! Everything shown is decided here in Rust, so that the two can't disagree.
+//!
+//! It must never change anything (only GET and HEAD are answered), never wait longer than
+//! two seconds for a dependency, and never write chat text anywhere but into the page and its
+//! JSON.
+
+mod assets;
+mod error;
+mod guard;
+mod headline;
+mod health;
+mod page;
+mod router;
+mod rows;
+mod serve;
+mod status;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod when;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::fault::AnyFault;
+use crate::ports::{Backlog, Bus, Clock, Store};
+
+pub use error::WebError;
+pub use serve::{bind, serve};
+pub use survey::PartName;
+
+/// Says whether the data directory takes a write. May block: it is called on a thread of its own.
+pub type WritableCheck = Arc<dyn Fn() -> Result<(), AnyFault> + Send + Sync>;
+
+/// What the pages are made from.
+#[derive(Clone)]
+pub struct WebState {
+    /// The record of everything that was seen.
+    pub store: Arc<dyn Store>,
+    /// The way to the consumers.
+    pub bus: Arc<dyn Bus>,
+    /// The local outbox.
+    pub spool: Arc<dyn Backlog>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whether the data directory takes a write.
+    pub writable: WritableCheck,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// The version of the daemon.
+    pub version: &'static str,
+    /// Where a person finds the mirror: a path or an address without a secret.
+    pub workbook: Option<PathBuf>,
+}

@@ -1,0 +1,7 @@
+//! The HTTP face from outside, over a real listener, and the page against its JSON.
+
+mod dependencies;
+mod doors;
+mod page;
+mod sample;
+mod wire;
