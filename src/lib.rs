@@ -27,9 +27,11 @@
 //! | [`app`] | composition root: the only file that names concrete adapters |
 //! | [`cli`] | one file per command |
 
+pub mod bus;
 pub mod consume;
 pub mod domain;
 pub mod fault;
 pub mod lifecycle;
 pub mod ports;
 pub mod resilience;
+pub mod sqlite;

@@ -1,0 +1,10 @@
+//! The durable way from the spool to the consumers: the topology as data, and the embedded bus.
+//!
+//! Every adapter behaves as [`crate::ports::bus`] says and passes the suite in `tests/contract/bus.rs`.
+
+pub mod embedded;
+mod error;
+pub mod topology;
+
+pub use embedded::EmbeddedBus;
+pub use error::BusError;
