@@ -67,13 +67,13 @@ impl Fault for ConsumeError {
     }
 }
 
-/// The mirror refused a projection. Whatever scope the adapter saw, no event is to blame: each of them
-/// only said that something had changed.
+/// The fault of something else than the event in hand: the mirror can't be written, what follows from
+/// an effect can't be published. Whatever scope the adapter saw, the event is not to blame for it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.chain())]
-pub struct MirrorRefused(pub AnyFault);
+pub struct Elsewhere(pub AnyFault);
 
-impl Fault for MirrorRefused {
+impl Fault for Elsewhere {
     fn class(&self) -> Class {
         self.0.class()
     }

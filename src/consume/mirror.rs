@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::error::MirrorRefused;
+use super::error::Elsewhere;
 use super::occurrences;
 use super::projection;
 use super::runner::{Handler, Outcome, Received};
@@ -139,8 +139,7 @@ impl Mirroring {
 
     async fn project(&self) -> Result<MirrorOutcome, Refusal> {
         let projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
-        let outcome =
-            self.mirror.write(&projection).await.map_err(|fault| Refusal::Mirror(MirrorRefused(fault).into()))?;
+        let outcome = self.mirror.write(&projection).await.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
         crash_point(CrashPoint::MirrorWritten);
         self.store.save_mirrored(&projection::hashes(&projection)).await.map_err(Refusal::Source)?;
         Ok(outcome)

@@ -4,9 +4,10 @@ use crate::domain::Envelope;
 use crate::fault::AnyFault;
 use crate::ports::{Bus, Outgoing};
 
-use super::error::ConsumeError;
+use super::error::{ConsumeError, Elsewhere};
 
-/// Publishes and waits until each event is durable; one outcome per event, in order.
+/// Publishes and waits until each event is durable; one outcome per event, in order. No fault of the bus
+/// is held against the event that is being consumed.
 ///
 /// # Errors
 /// As [`Bus::publish`]; critical if the bus gives another number of outcomes.
@@ -20,9 +21,9 @@ pub async fn publish(bus: &dyn Bus, envelopes: &[Envelope]) -> Result<Vec<Result
             body: envelope.to_json()?,
         });
     }
-    let outcomes = bus.publish(&batch).await?;
+    let outcomes = bus.publish(&batch).await.map_err(Elsewhere)?;
     if outcomes.len() == batch.len() {
-        Ok(outcomes)
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(|fault| Elsewhere(fault).into())).collect())
     } else {
         let (events, outcomes) = (batch.len(), outcomes.len());
         Err(ConsumeError::Miscounted { who: "the bus", events, outcomes }.into())
