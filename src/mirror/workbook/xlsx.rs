@@ -152,9 +152,9 @@ fn conversations(sheet: &mut Worksheet, rows: &[Row], styles: &Styles) -> Result
     let (last_row, last_column) = (u32::try_from(rows.len()).unwrap_or(u32::MAX), COLUMNS.len() as u16 - 1);
     sheet.set_freeze_panes(1, 0)?;
     sheet.autofilter(0, 0, last_row, last_column)?;
-    if let Some(last) = last_row.checked_sub(1) {
-        highlight(sheet, Column::Priority, "high", last, &styles.high)?;
-        highlight(sheet, Column::NeedsReply, "yes", last, &styles.attention)?;
+    if last_row > 0 {
+        highlight(sheet, Column::Priority, "high", last_row, &styles.high)?;
+        highlight(sheet, Column::NeedsReply, "yes", last_row, &styles.attention)?;
     }
     sheet.set_landscape().set_print_fit_to_pages(1, 0).set_repeat_rows(0, 0)?;
     Ok(())
@@ -164,7 +164,7 @@ fn conversations(sheet: &mut Worksheet, rows: &[Row], styles: &Styles) -> Result
 fn highlight(sheet: &mut Worksheet, column: Column, word: &str, last: u32, format: &Format) -> Result<(), XlsxError> {
     let rule = ConditionalFormatCell::new().set_rule(ConditionalFormatCellRule::EqualTo(word)).set_format(format);
     let at = column as u16;
-    sheet.add_conditional_format(1, at, last + 1, at, &rule)?;
+    sheet.add_conditional_format(1, at, last, at, &rule)?;
     Ok(())
 }
 
