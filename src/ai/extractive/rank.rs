@@ -227,4 +227,14 @@ mod tests {
         lines.push(said("Ben", "The harbour office opens at ten."));
         assert_eq!(chosen(lines, 3).len(), 3);
     }
+
+    #[test]
+    fn what_was_said_already_is_left_out_even_if_there_is_room() {
+        let lines = vec![
+            said("Mia", "The landlord wants to renovate the old kitchen in March"),
+            me("ok"),
+            said("Mia", "So the landlord wants to renovate the kitchen in March"),
+        ];
+        assert_eq!(chosen(lines, 3), ["So the landlord wants to renovate the kitchen in March"]);
+    }
 }

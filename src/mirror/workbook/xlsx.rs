@@ -1,7 +1,7 @@
 //! `summaries.xlsx`: the tabs `Conversations` and `_status`.
 //!
-//! Every text goes through `write_string`: never the library's guessing `write`, which makes links of
-//! addresses, and never a formula. Times are real dates, so that they sort and filter; the number
+//! Every text goes through `write_string`, which never makes a formula or a link of it, whatever it
+//! looks like. Times are real dates, so that they sort and filter; the number
 //! format says UTC in every cell, because a workbook knows no time zones.
 
 use jiff::Timestamp;
