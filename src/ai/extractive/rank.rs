@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_said_already_is_left_out_even_if_there_is_room() {
         let lines = vec![
-            said("Mia", "The landlord wants to renovate the old kitchen in March"),
+            said("Mia", "The landlord wants to renovate the tiny kitchen in March"),
             me("ok"),
             said("Mia", "So the landlord wants to renovate the kitchen in March"),
         ];

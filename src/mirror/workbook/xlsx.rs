@@ -1,8 +1,8 @@
 //! `summaries.xlsx`: the tabs `Conversations` and `_status`.
 //!
 //! Every text goes through `write_string`, which never makes a formula or a link of it, whatever it
-//! looks like. Times are real dates, so that they sort and filter; the number
-//! format says UTC in every cell, because a workbook knows no time zones.
+//! looks like. Times are real dates, so that they sort and filter; the number format says UTC in every
+//! cell, because a workbook knows no time zones.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
