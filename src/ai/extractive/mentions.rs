@@ -24,7 +24,7 @@ fn pattern(text: &str) -> Regex {
 /// out of summaries.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r#"(?i)(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:[a-z0-9-]{1,63}\.){1,6}[a-z]{2,24}/)"#,
+        r#"(?i)(?:[a-z0-9+.-]{0,24}://|www\.[\p{L}\p{N}]|\b(?:[a-z0-9-]{1,63}\.){1,6}[a-z]{2,24}/)"#,
         r#"[^\s<>"`{}|\\^、。，」』】》]*"#,
         r"|\b(?:javascript:|mailto:|data:[a-z]+/)\S+",
     ))
@@ -84,18 +84,19 @@ static AMOUNT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The amounts in a text, as written, in order of appearance.
-pub(super) fn money(text: &str) -> Vec<String> {
-    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+pub(super) fn money(text: &str) -> impl Iterator<Item = String> {
+    let digit = move |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     AMOUNT
         .find_iter(text)
-        .filter(|found| {
+        .filter(move |found| {
             // Part of a longer number, which the pattern can't know without looking around.
             let (before, after) = (text[..found.start()].chars().last(), text[found.end()..].chars().next());
-            let joined = found.as_str().starts_with(|c: char| c.is_ascii_digit()) && matches!(before, Some('.' | ','));
-            !joined && !digit(before) && !(digit(after) && found.as_str().ends_with(|c: char| c.is_ascii_digit()))
+            let begins_inside =
+                digit(before) || (digit(found.as_str().chars().next()) && matches!(before, Some('.' | ',')));
+            let ends_inside = digit(after) && digit(found.as_str().chars().last());
+            !begins_inside && !ends_inside
         })
         .map(|found| found.as_str().to_owned())
-        .collect()
 }
 
 /// Each once, in the order of the last appearance, the newest [`MOST`].
@@ -121,8 +122,10 @@ mod tests {
             ("<a href=\"http://e.example/\">x</a>", "<a href=\"\u{1}\">x</a>", vec!["http://e.example/"]),
             ("t.me/someone and ftp://f.example/x", "\u{1} and \u{1}", vec![]),
             ("javascript:alert(1) now", "\u{1} now", vec![]),
-            ("see http://, and www.", "see \u{1}, and \u{1}.", vec![]),
+            ("see http://, and www.", "see \u{1}, and www.", vec![]),
             ("見て https://例え.jp/道。はい", "見て \u{1}。はい", vec!["https://例え.jp/道"]),
+            ("éhttp://e.example ://x", "é\u{1} \u{1}", vec!["http://e.example"]),
+            ("Awww... éwww.e.example", "Awww... é\u{1}", vec!["www.e.example"]),
             ("1.5/2 and and/or 3.50", "1.5/2 and and/or 3.50", vec![]),
         ] {
             let (left, found) = without_links(text);
@@ -145,7 +148,7 @@ mod tests {
             ("5 EUROPE, kr, 100 krakens", vec![]),
             ("2026€ is 20261€", vec!["2026€", "20261€"]),
         ] {
-            assert_eq!(money(text), found, "{text}");
+            assert_eq!(money(text).collect::<Vec<_>>(), found, "{text}");
         }
     }
 

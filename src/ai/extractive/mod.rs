@@ -3,18 +3,18 @@
 //!
 //! | file | what it finds |
 //! |---|---|
-//! | [`clean`] | the text without what can't be seen |
-//! | [`mentions`] | links and amounts of money |
-//! | [`words`] | the word lists of each language, and the words of a text |
-//! | [`reading`] | the conversation, taken apart once: utterances, sentences, words |
-//! | [`language`] | the language |
-//! | [`rank`], [`summary`] | the two or three sentences that say most |
-//! | [`topics`] | what it is about, in key words |
-//! | [`reply`] | whether an answer is due, why, and how soon |
-//! | [`sentiment`], [`risk`] | the mood of the other side; things to beware of |
+//! | `clean` | the text without what can't be seen |
+//! | `mentions` | links and amounts of money |
+//! | `words` | the word lists of each language, and the words of a text |
+//! | `reading` | the conversation, taken apart once: utterances, sentences, words |
+//! | `language` | the language |
+//! | `rank`, `summary` | the two or three sentences that say most |
+//! | `topics` | what it is about, in key words |
+//! | `reply` | whether an answer is due, why, and how soon |
+//! | `sentiment`, `risk` | the mood of the other side; things to beware of |
 //!
 //! The input is hostile: nothing in it is obeyed, followed or interpreted. Work is bounded whatever
-//! comes in (see the limits in [`reading`] and [`rank`]), and what goes out holds no control
+//! comes in (see the limits in `reading` and `rank`), and what goes out holds no control
 //! character, no order-changing mark and, outside of `links`, no link.
 
 mod clean;

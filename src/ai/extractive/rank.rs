@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::reading::{Reading, Utterance};
+use super::reading::Reading;
 use super::reply::Waiting;
 
 /// Only the newest so many different sentences are compared with each other: the work is the square.
@@ -91,24 +91,24 @@ fn candidates(reading: &Reading, waiting: &Waiting<'_>) -> (Vec<Candidate>, Vec<
         at += 1;
         latest.get(&candidate.stems) == Some(&(at - 1))
     });
-    // Single words only if there is nothing better; what waits for an answer in any case.
-    if all.iter().any(|candidate| candidate.stems.len() > 1) {
-        all.retain(|candidate| candidate.stems.len() > 1 || candidate.asks);
+    // Exclamations only if there is nothing better; what waits for an answer in any case.
+    let says_something = |candidate: &Candidate| {
+        let words = reading.utterances[candidate.utterance].sentences[candidate.sentence].words.len();
+        candidate.stems.len() > 1 || words > 4
+    };
+    if all.iter().any(says_something) {
+        all.retain(|candidate| candidate.asks || says_something(candidate));
     }
     let surplus = all.len().saturating_sub(WINDOW);
     all.drain(..surplus);
     (all, rarity)
 }
 
-fn utterance_of<'a>(reading: &'a Reading, candidate: &Candidate) -> &'a Utterance {
-    &reading.utterances[candidate.utterance]
-}
-
 fn scores(reading: &Reading, candidates: &[Candidate], rarity: &[f64]) -> Vec<f64> {
     let central = centrality(candidates, rarity);
     let last = candidates.len().saturating_sub(1).max(1) as f64;
     let score = |(at, candidate): (usize, &Candidate)| {
-        let sentence = &utterance_of(reading, candidate).sentences[candidate.sentence];
+        let sentence = &reading.utterances[candidate.utterance].sentences[candidate.sentence];
         let words = sentence.words.len();
         let content = (candidate.stems.len() as f64 / 7.0).min(1.0);
         let concrete = sentence.words.iter().any(|word| word.folded.contains(|c: char| c.is_ascii_digit()))
@@ -125,7 +125,12 @@ fn scores(reading: &Reading, candidates: &[Candidate], rarity: &[f64]) -> Vec<f6
             + 0.20 * content
             + 0.10 * readable
             + if concrete { 0.10 } else { 0.0 }
-            + if candidate.asks { 0.40 } else { 0.0 }
+            + match (candidate.asks, sentence.text.contains('?')) {
+                (true, _) => 0.40,
+                // A question that was answered says less than the answer.
+                (false, true) => -0.10,
+                (false, false) => 0.0,
+            }
     };
     candidates.iter().enumerate().map(score).collect()
 }
@@ -221,5 +226,15 @@ mod tests {
         lines.insert(40, me("We meet at the old harbour office on the 14th."));
         lines.push(said("Ben", "The harbour office opens at ten."));
         assert_eq!(chosen(lines, 3).len(), 3);
+    }
+
+    #[test]
+    fn what_was_said_already_is_left_out_even_if_there_is_room() {
+        let lines = vec![
+            said("Mia", "The landlord wants to renovate the tiny kitchen in March"),
+            me("ok"),
+            said("Mia", "So the landlord wants to renovate the kitchen in March"),
+        ];
+        assert_eq!(chosen(lines, 3), ["So the landlord wants to renovate the kitchen in March"]);
     }
 }

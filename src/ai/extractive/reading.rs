@@ -74,11 +74,11 @@ impl Reading {
         let title = name(request.title.expose());
         let utterances: Vec<_> = request.messages[first..].iter().map(|message| utterance(message, &title)).collect();
         let language = language::of(&utterances);
-        let mut names = words(&title);
+        let mut names = words(&title.replace('_', " "));
         let mut speakers: Vec<&str> = utterances.iter().map(|utterance| utterance.speaker.as_str()).collect();
         speakers.sort_unstable();
         speakers.dedup();
-        names.extend(speakers.into_iter().take(100).flat_map(words));
+        names.extend(speakers.into_iter().take(100).flat_map(|speaker| words(&speaker.replace('_', " "))));
         Self { utterances, language, lexicon: Lexicon::of(language), names }
     }
 }

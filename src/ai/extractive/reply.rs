@@ -88,7 +88,7 @@ pub(super) fn priority(reading: &Reading, waiting: &Waiting<'_>) -> Priority {
         return Priority::Low;
     }
     let presses = |utterance: &Utterance| {
-        !mentions::money(&utterance.text).is_empty()
+        mentions::money(&utterance.text).next().is_some()
             || utterance.sentences.iter().any(|sentence| reading.lexicon.finds("deadline", &sentence.words))
     };
     if waiting.repeated || waiting.substantial >= MANY || waiting.pending.iter().any(presses) {

@@ -49,7 +49,7 @@ fn join(quotes: &[(&str, String)], room: usize) -> String {
         }
         let text = cut(text, room);
         summary.push_str(&text);
-        if !text.ends_with(|c: char| !c.is_alphanumeric()) {
+        if text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ']' | ')' | '"' | '”' | '»')) {
             summary.push('.');
         }
     }

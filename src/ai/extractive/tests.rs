@@ -123,7 +123,9 @@ fn check(request: &AnalystRequest) {
         assert!(!text.contains(['\u{202e}', '\u{200b}', '\u{2066}', '\u{feff}']), "invisible character");
     }
     for text in &texts[..=verdict.topics.len()] {
-        assert!(!text.contains("://") && !text.contains("www."), "a link outside of links");
+        let after_www =
+            text.to_lowercase().split_once("www.").is_some_and(|(_, rest)| rest.starts_with(char::is_alphanumeric));
+        assert!(!text.contains("://") && !after_www, "a link outside of links");
     }
     assert!((1..=400).contains(&verdict.summary.expose().chars().count()));
     assert!(verdict.topics.len() <= 5 && verdict.links.len() <= 20 && verdict.money.len() <= 20);

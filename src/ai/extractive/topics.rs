@@ -14,6 +14,8 @@ const MOST: usize = 5;
 const LONGEST: usize = 3;
 /// Characters of a topic: what is longer is no word.
 const WIDEST: usize = 40;
+/// Endings of English participles.
+const PARTICIPLES: [&str; 2] = ["ed", "ing"];
 /// Candidates from the newest so many sentences; what is older than that is no topic of today.
 const WINDOW: usize = 5_000;
 
@@ -26,6 +28,9 @@ struct Phrase {
     /// Written forms, and how often.
     forms: BTreeMap<String, usize>,
     capitals: usize,
+    letters: usize,
+    /// Holds an English participle, which is seldom a topic.
+    is_verbal: bool,
     count: usize,
 }
 
@@ -35,7 +40,7 @@ pub(super) fn find(reading: &Reading) -> Vec<String> {
     let total = reading.utterances.len().max(1) as f64;
     let mut ranked: Vec<(f64, &Vec<String>, &Phrase)> = phrases
         .iter()
-        .filter(|(_, phrase)| phrase.words == 1 || phrase.messages > 1 || total <= 12.0)
+        .filter(|(_, phrase)| phrase.messages > 1 || stands_alone(reading, phrase, total))
         .map(|(stems, phrase)| (score(phrase, stems, total), stems, phrase))
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
@@ -56,25 +61,40 @@ pub(super) fn find(reading: &Reading) -> Vec<String> {
     topics
 }
 
+/// Whether something said once can be a topic. Where there is no stop list, any word may be an
+/// "and": only a longish one is taken. A phrase is taken once only where messages are few.
+fn stands_alone(reading: &Reading, phrase: &Phrase, total: f64) -> bool {
+    match phrase.words {
+        1 => reading.lexicon.knows_stop_words || phrase.letters > 3,
+        _ => reading.lexicon.knows_stop_words && total <= 12.0 && !phrase.is_verbal,
+    }
+}
+
 /// Shared by many messages, a little longer, written with a capital, and late in the conversation.
 fn score(phrase: &Phrase, stems: &[String], total: f64) -> f64 {
     let spread = (phrase.messages as f64).powf(0.8);
     let length = [1.0, 1.0, 1.7, 2.0][phrase.words.min(LONGEST)];
     let capital = if phrase.capitals * 2 > phrase.count { 1.4 } else { 1.0 };
+    let verbal = if phrase.is_verbal { 0.6 } else { 1.0 };
     let letters = stems.iter().map(|stem| stem.chars().count()).sum::<usize>() as f64 / phrase.words.max(1) as f64;
     let recent = 1.0 + 0.5 * (phrase.seen_in as f64 / total);
-    spread * length * capital * recent * (0.7 + 0.1 * letters.min(6.0))
+    spread * length * capital * verbal * recent * (0.7 + 0.1 * letters.min(6.0))
 }
 
 fn phrases(reading: &Reading) -> HashMap<Vec<String>, Phrase> {
     let names: HashSet<&str> = reading.names.iter().map(|name| name.folded.as_str()).collect();
+    // German writes its nouns with a capital, and topics are nouns.
+    let nouns_only = reading.language == Some("de");
     let is_content = |word: &Word| {
+        if nouns_only && !word.surface.starts_with(char::is_uppercase) {
+            return false;
+        }
         let letters = word.folded.chars().filter(|c| c.is_alphabetic()).count();
         let short = if word.folded.is_ascii() { 3 } else { 2 };
         letters >= short
+            && word.folded.starts_with(char::is_alphabetic)
             && word.folded.chars().count() <= WIDEST
-            && !reading.lexicon.has("stop", word)
-            && !reading.lexicon.has("acknowledgement", word)
+            && !["stop", "no_topic", "acknowledgement"].iter().any(|list| reading.lexicon.has(list, word))
             && !names.contains(word.folded.as_str())
     };
     let mut phrases: HashMap<Vec<String>, Phrase> = HashMap::new();
@@ -108,6 +128,9 @@ fn note(phrases: &mut HashMap<Vec<String>, Phrase>, words: &[Word], begins: bool
     let phrase = phrases.entry(words.iter().map(Word::stem).collect()).or_default();
     phrase.words = words.len();
     phrase.count += 1;
+    phrase.letters = form.chars().count();
+    phrase.is_verbal =
+        words.iter().any(|word| word.folded.len() > 5 && PARTICIPLES.iter().any(|end| word.folded.ends_with(end)));
     phrase.messages += usize::from(phrase.seen_in != message);
     phrase.seen_in = message;
     // At the beginning of a sentence a capital says nothing.

@@ -125,6 +125,8 @@ pub(super) struct Lexicon {
     lists: Vec<&'static Lists>,
     /// True if the language has a list of feelings, or might have.
     pub(super) judges_mood: bool,
+    /// True if the language has a stop list, or might have.
+    pub(super) knows_stop_words: bool,
 }
 
 impl Lexicon {
@@ -134,7 +136,7 @@ impl Lexicon {
         let mut lists: Vec<&'static Lists> = vec![&COMMON];
         lists.extend(LANGUAGES.iter().filter(applies));
         let judges_mood = lists.iter().any(|lists| lists.phrases.contains_key("positive"));
-        Self { lists, judges_mood }
+        Self { knows_stop_words: lists.len() > 1, lists, judges_mood }
     }
 
     fn named<'a>(&'a self, list: &'a str) -> impl Iterator<Item = &'static Phrases> + 'a {
@@ -193,6 +195,7 @@ mod tests {
     fn every_list_is_known_and_every_phrase_can_be_found() {
         let known = [
             "stop",
+            "no_topic",
             "question",
             "request",
             "acknowledgement",
@@ -239,6 +242,7 @@ mod tests {
         assert!(!Lexicon::of(Some("en")).finds("stop", &words("die war")));
         assert!(Lexicon::of(Some("de")).finds("stop", &words("die war")));
         assert!(Lexicon::of(None).finds("stop", &words("die war")));
-        assert!(!Lexicon::of(Some("ru")).judges_mood);
+        assert!(!Lexicon::of(Some("ru")).judges_mood && !Lexicon::of(Some("ru")).knows_stop_words);
+        assert!(!Lexicon::of(Some("nl")).judges_mood && Lexicon::of(Some("nl")).knows_stop_words);
     }
 }

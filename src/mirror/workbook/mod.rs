@@ -8,7 +8,7 @@
 //! because each new file is uploaded again by whatever backs the folder up, and closes the view of
 //! whoever has it open.
 //!
-//! It must never leave half a file: each is replaced as a whole ([`atomic`]). The two files are
+//! It must never leave half a file: each is replaced as a whole (`atomic`). The two files are
 //! replaced one after the other; each is consistent in itself.
 
 mod atomic;

@@ -1,8 +1,8 @@
 //! `summaries.xlsx`: the tabs `Conversations` and `_status`.
 //!
-//! Every text goes through `write_string`: never the library's guessing `write`, which makes links of
-//! addresses, and never a formula. Times are real dates, so that they sort and filter; the number
-//! format says UTC in every cell, because a workbook knows no time zones.
+//! Every text goes through `write_string`, which never makes a formula or a link of it, whatever it
+//! looks like. Times are real dates, so that they sort and filter; the number format says UTC in every
+//! cell, because a workbook knows no time zones.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -152,9 +152,9 @@ fn conversations(sheet: &mut Worksheet, rows: &[Row], styles: &Styles) -> Result
     let (last_row, last_column) = (u32::try_from(rows.len()).unwrap_or(u32::MAX), COLUMNS.len() as u16 - 1);
     sheet.set_freeze_panes(1, 0)?;
     sheet.autofilter(0, 0, last_row, last_column)?;
-    if let Some(last) = last_row.checked_sub(1) {
-        highlight(sheet, Column::Priority, "high", last, &styles.high)?;
-        highlight(sheet, Column::NeedsReply, "yes", last, &styles.attention)?;
+    if last_row > 0 {
+        highlight(sheet, Column::Priority, "high", last_row, &styles.high)?;
+        highlight(sheet, Column::NeedsReply, "yes", last_row, &styles.attention)?;
     }
     sheet.set_landscape().set_print_fit_to_pages(1, 0).set_repeat_rows(0, 0)?;
     Ok(())
@@ -164,7 +164,7 @@ fn conversations(sheet: &mut Worksheet, rows: &[Row], styles: &Styles) -> Result
 fn highlight(sheet: &mut Worksheet, column: Column, word: &str, last: u32, format: &Format) -> Result<(), XlsxError> {
     let rule = ConditionalFormatCell::new().set_rule(ConditionalFormatCellRule::EqualTo(word)).set_format(format);
     let at = column as u16;
-    sheet.add_conditional_format(1, at, last + 1, at, &rule)?;
+    sheet.add_conditional_format(1, at, last, at, &rule)?;
     Ok(())
 }
 
