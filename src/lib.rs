@@ -28,6 +28,7 @@
 //! | [`cli`] | one file per command |
 
 pub mod ai;
+pub mod app;
 pub mod browser;
 pub mod bus;
 pub mod cli;

@@ -1,2 +1,23 @@
-//! Binary.
-fn main() {}
+//! Start-up: the command line, a runtime, and an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = chatferry::cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = chatferry::cli::Failure::said(
+                format!("chatferry: no runtime: {error}"),
+                chatferry::cli::exit::INTERNAL,
+            );
+            return failure.report();
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

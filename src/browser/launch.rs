@@ -1,6 +1,7 @@
 //! Starting a browser for an account: process, connection, sandbox, containment, page.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ use super::profile;
 use super::tab::{Life, REQUEST_TIMEOUT, Tab};
 use crate::fault::AnyFault;
 use crate::ports::page::{Browser, SessionRequest, SitePage};
+use crate::telemetry::occurrences::{BrowserEnded, BrowserStarted, SandboxOff};
+use crate::telemetry::{Counters, Occurrence};
 
 /// How Chromium is started.
 #[derive(Debug, Clone, Default)]
@@ -45,12 +48,13 @@ pub struct ChromiumSettings {
 #[derive(Debug, Clone)]
 pub struct Chromium {
     settings: ChromiumSettings,
+    counters: Arc<Counters>,
 }
 
 impl Chromium {
     /// With these settings; nothing is started yet.
-    pub const fn new(settings: ChromiumSettings) -> Self {
-        Self { settings }
+    pub const fn new(settings: ChromiumSettings, counters: Arc<Counters>) -> Self {
+        Self { settings, counters }
     }
 
     /// Our own list of arguments instead of the DevTools crate's, which switches protections off.
@@ -100,12 +104,20 @@ impl Chromium {
         profile::prepare(&request.profile, &self.settings.data_dir)
             .map_err(|source| BrowserError::Profile { path: request.profile.clone(), source })?;
         let arguments = self.arguments(&site.locale, &hosts);
+        if self.settings.no_sandbox {
+            SandboxOff.emit(&self.counters);
+        }
         let process = ChromiumProcess::start(&executable, &request.profile, &arguments).await?;
+        let pid = process.pid();
+        BrowserStarted { pid }.emit(&self.counters);
         match self.connect(&process, request, hosts).await {
-            Ok(Connected { devtools, tab, tasks }) => Ok(ChromiumPage::new(tab, devtools, process, tasks, request)),
+            Ok(Connected { devtools, tab, tasks }) => {
+                Ok(ChromiumPage::new(tab, devtools, process, tasks, request, self.counters.clone()))
+            }
             Err(error) => {
                 process.kill();
                 process.end().await;
+                BrowserEnded { pid, asked: false }.emit(&self.counters);
                 Err(error)
             }
         }
@@ -198,7 +210,7 @@ async fn watch_crashes(mut crashes: impl StreamExt + Unpin, alive: watch::Sender
 /// Lets requests to the pack's hosts pass and fails all others.
 async fn guard_requests(
     page: Page,
-    mut requests: impl futures::Stream<Item = std::sync::Arc<EventRequestPaused>> + Unpin,
+    mut requests: impl futures::Stream<Item = Arc<EventRequestPaused>> + Unpin,
     hosts: AllowedHosts,
 ) {
     while let Some(request) = requests.next().await {

@@ -1,5 +1,6 @@
 //! A site's page in terms of the page agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,7 +22,9 @@ use crate::fault::AnyFault;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
 };
-use crate::selectors::{Pack, Query, lint};
+use crate::selectors::{Alternative, LoadedPack, Pack, Query, lint};
+use crate::telemetry::occurrences::BrowserEnded;
+use crate::telemetry::{Counters, Occurrence};
 
 /// The page agent's source.
 const AGENT: &str = include_str!("agent.js");
@@ -58,7 +61,8 @@ pub struct ChromiumPage {
     process: ChromiumProcess,
     _tasks: Vec<AbortOnDropHandle<()>>,
     base_url: Url,
-    pack: std::sync::Arc<crate::selectors::LoadedPack>,
+    pack: Arc<LoadedPack>,
+    counters: Arc<Counters>,
 }
 
 impl ChromiumPage {
@@ -68,6 +72,7 @@ impl ChromiumPage {
         process: ChromiumProcess,
         tasks: Vec<AbortOnDropHandle<()>>,
         request: &SessionRequest,
+        counters: Arc<Counters>,
     ) -> Self {
         Self {
             tab,
@@ -76,6 +81,7 @@ impl ChromiumPage {
             _tasks: tasks,
             base_url: request.base_url.clone(),
             pack: request.pack.clone(),
+            counters,
         }
     }
 
@@ -126,7 +132,7 @@ fn act_reason(word: &str) -> &str {
 }
 
 fn describe(query: &Query) -> String {
-    query.alternatives.iter().map(crate::selectors::Alternative::describe).collect::<Vec<_>>().join(" | ")
+    query.alternatives.iter().map(Alternative::describe).collect::<Vec<_>>().join(" | ")
 }
 
 const fn word(scroller: Scroller) -> &'static str {
@@ -264,7 +270,9 @@ impl SitePage for ChromiumPage {
     async fn close(self: Box<Self>) {
         // A browser that is already gone can't be closed; its process is reaped either way.
         let _ = timeout(Duration::from_secs(3), async { self.devtools.lock().await.close().await }).await;
+        let pid = self.process.pid();
         self.process.end().await;
+        BrowserEnded { pid, asked: true }.emit(&self.counters);
     }
 }
 

@@ -112,8 +112,8 @@ impl ChromiumProcess {
     }
 
     /// The process id.
-    pub const fn pid(&self) -> Pid {
-        self.group
+    pub fn pid(&self) -> u32 {
+        self.group.as_raw_pid().unsigned_abs()
     }
 
     /// The last resort, at once: the whole process group.

@@ -67,6 +67,8 @@ pub struct CollectorSettings {
     pub login_budget: LoginBudget,
     /// Time between two passes of the daemon.
     pub pass_interval: Duration,
+    /// Tell nobody but the log.
+    pub dry_run: bool,
 }
 
 /// What a completed pass found, and how long it took.
@@ -118,7 +120,11 @@ impl Collector {
                 Err(fault) => fault,
             };
             failures += 1;
-            let wait = if self.lifecycle.is_stopping() { None } else { ONCE.delay_for(failures, fault.class(), fastrand::f64()) };
+            let wait = if self.lifecycle.is_stopping() {
+                None
+            } else {
+                ONCE.delay_for(failures, fault.class(), fastrand::f64())
+            };
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
@@ -163,7 +169,8 @@ impl Collector {
     }
 
     async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3).unwrap_or(LONG).max(SignedDuration::from_mins(3));
+        let fresh =
+            SignedDuration::try_from(self.settings.pass_interval * 3).unwrap_or(LONG).max(SignedDuration::from_mins(3));
         while !self.lifecycle.is_stopping() {
             self.pass(page, Depth::News).await?;
             self.tell(AccountState::Live, None, "Everything that the site showed was read.", fresh).await;
@@ -179,7 +186,7 @@ impl Collector {
         outcome
     }
 
-    async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
+    pub(super) async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
         let account = &self.account;
         if !account.pack.pack.site.verified && !account.terms_acknowledged {
             return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
@@ -200,7 +207,8 @@ impl Collector {
     async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
-        self.tell(AccountState::Backfilling, None, "The conversations are being read.", SignedDuration::from_hours(2)).await;
+        self.tell(AccountState::Backfilling, None, "The conversations are being read.", SignedDuration::from_hours(2))
+            .await;
         let pass = Pass {
             account: &self.account,
             page,
@@ -222,15 +230,17 @@ impl Collector {
         })?;
         let duration = begun.elapsed();
         let account = &self.account.id;
-        PassCompleted { account, conversations: found.conversations, new_messages: found.new, duration }.emit(&self.counters);
+        PassCompleted { account, conversations: found.conversations, new_messages: found.new, duration }
+            .emit(&self.counters);
         let conversations = usize::try_from(found.conversations).unwrap_or(usize::MAX);
-        let told = Progress::PassCompleted { account: account.clone(), conversations, new_messages: found.new, duration };
+        let told =
+            Progress::PassCompleted { account: account.clone(), conversations, new_messages: found.new, duration };
         self.progress.tell(told);
         Ok(PassSummary { found, duration })
     }
 
     /// Logs in if the page shows the login form where the list should be.
-    async fn ensure_login(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+    pub(super) async fn ensure_login(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
         let pack = &self.account.pack.pack;
         page.open(&pack.conversations.address).await?;
         let glance = page.wait(Until::List, pack.pages.timeout).await?;
@@ -245,7 +255,8 @@ impl Collector {
 
     async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
         let account = &self.account;
-        self.tell(AccountState::LoggingIn, None, "The login form is being filled in.", SignedDuration::from_mins(5)).await;
+        self.tell(AccountState::LoggingIn, None, "The login form is being filled in.", SignedDuration::from_mins(5))
+            .await;
         login::spend(&self.spool, &account.id, self.settings.login_budget, self.clock.now()).await?;
         LoginAttempted { account: &account.id }.emit(&self.counters);
         let credentials = Credentials { username: &account.username, password: &account.password };
@@ -282,13 +293,21 @@ impl Collector {
     }
 
     /// Makes the state known: log line, event, store. None of the three may hold the account up.
-    async fn tell_with(&self, state: AccountState, code: Option<Code>, sentence: &str, action: Option<String>, valid: SignedDuration) {
+    async fn tell_with(
+        &self,
+        state: AccountState,
+        code: Option<Code>,
+        sentence: &str,
+        action: Option<String>,
+        valid: SignedDuration,
+    ) {
         let now = self.clock.now();
         let (status, is_news) = {
             let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             let before = last.as_ref();
             let is_news = before.is_none_or(|before| before.state != state || before.code != code);
-            let last_pass_at = if state == AccountState::Live { Some(now) } else { before.and_then(|before| before.last_pass_at) };
+            let last_pass_at =
+                if state == AccountState::Live { Some(now) } else { before.and_then(|before| before.last_pass_at) };
             let status = AccountStatus {
                 account: self.account.id.clone(),
                 state,
@@ -310,9 +329,14 @@ impl Collector {
                 tracing::warn!(account.id = %self.account.id, error.code = %error.code(), "the change of state could not be spooled");
             }
         }
+        if self.settings.dry_run {
+            return;
+        }
         match timeout(STATE_TIMEOUT, self.store.save_account(&status)).await {
             Ok(Ok(())) => (),
-            Ok(Err(fault)) => tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored"),
+            Ok(Err(fault)) => {
+                tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")
+            }
             Err(_) => tracing::warn!(account.id = %self.account.id, "the store did not take the state in time"),
         }
     }

@@ -8,7 +8,9 @@ use crate::sqlite::SqliteError;
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The pack is not verified and the owner has not acknowledged the site's terms.
-    #[error("the pack of {site} has not been verified on the real site, and terms_acknowledged is not set for this account")]
+    #[error(
+        "the pack of {site} has not been verified on the real site, and terms_acknowledged is not set for this account"
+    )]
     TermsNotAcknowledged {
         /// Which site.
         site: String,

@@ -117,7 +117,10 @@ impl Going<'_> {
         if step.present {
             return Ok(step);
         }
-        Err(CollectError::LayoutBroken { field: "history.container".to_owned(), problem: "is not in the page".to_owned() })
+        Err(CollectError::LayoutBroken {
+            field: "history.container".to_owned(),
+            problem: "is not in the page".to_owned(),
+        })
     }
 }
 
@@ -199,7 +202,6 @@ fn add(sum: &mut Matches, more: &Matches) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +224,10 @@ mod tests {
             steps.iter().find_map(|step| progress.after(*step))
         };
         let with_proof = plan(|p| p.nudges = 2);
-        let without = plan(|p| { p.nudges = 2; p.end = None; });
+        let without = plan(|p| {
+            p.nudges = 2;
+            p.end = None;
+        });
         let quiet = [CHANGED, NOTHING, NOTHING, NOTHING];
         assert_eq!(run(&with_proof, &[CHANGED, END]), Some(Reach::Start));
         assert_eq!(run(&with_proof, &quiet), Some(Reach::Short(GapReason::HistoryStuck)));

@@ -28,7 +28,12 @@ pub struct ConversationList {
 ///
 /// # Errors
 /// Those of the page; [`CollectError::Stopped`].
-pub async fn read(page: &dyn SitePage, pack: &Pack, pace: &mut Pace, stop: &CancellationToken) -> Result<ConversationList, CollectError> {
+pub async fn read(
+    page: &dyn SitePage,
+    pack: &Pack,
+    pace: &mut Pace,
+    stop: &CancellationToken,
+) -> Result<ConversationList, CollectError> {
     let mut list = Entries::default();
     let Some(plan) = &pack.conversations.scroll else {
         list.add(page.list().await?);

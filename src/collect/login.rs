@@ -27,7 +27,12 @@ pub struct Credentials<'a> {
 ///
 /// # Errors
 /// [`CollectError::LoginBudget`] if none is left.
-pub async fn spend(spool: &Spool, account: &AccountId, budget: LoginBudget, now: Timestamp) -> Result<(), CollectError> {
+pub async fn spend(
+    spool: &Spool,
+    account: &AccountId,
+    budget: LoginBudget,
+    now: Timestamp,
+) -> Result<(), CollectError> {
     if spool.spend_login(account, budget.attempts, budget.within, now).await? {
         return Ok(());
     }
@@ -39,7 +44,12 @@ pub async fn spend(spool: &Spool, account: &AccountId, budget: LoginBudget, now:
 ///
 /// # Errors
 /// [`CollectError`] names the outcome: bad credentials, challenge, locked, or none in time.
-pub async fn log_in(page: &dyn SitePage, pack: &Pack, site: &str, credentials: Credentials<'_>) -> Result<(), CollectError> {
+pub async fn log_in(
+    page: &dyn SitePage,
+    pack: &Pack,
+    site: &str,
+    credentials: Credentials<'_>,
+) -> Result<(), CollectError> {
     for step in &pack.login.steps {
         match step {
             LoginStep::Open(address) => page.open(address).await?,
@@ -99,10 +109,28 @@ mod tests {
             outcome(&glance, "demo", Duration::from_secs(20)).map_err(|error| error.code())
         };
         assert_eq!(code(|g| g.logged_in = true), Ok(()));
-        assert_eq!(code(|g| { g.logged_in = true; g.login = true; }), Err(Code::LoginUnclear));
+        assert_eq!(
+            code(|g| {
+                g.logged_in = true;
+                g.login = true;
+            }),
+            Err(Code::LoginUnclear)
+        );
         assert_eq!(code(|g| g.bad_credentials = true), Err(Code::BadCredentials));
-        assert_eq!(code(|g| { g.logged_in = true; g.challenge = true; }), Err(Code::Challenge));
-        assert_eq!(code(|g| { g.bad_credentials = true; g.locked = true; }), Err(Code::Locked));
+        assert_eq!(
+            code(|g| {
+                g.logged_in = true;
+                g.challenge = true;
+            }),
+            Err(Code::Challenge)
+        );
+        assert_eq!(
+            code(|g| {
+                g.bad_credentials = true;
+                g.locked = true;
+            }),
+            Err(Code::Locked)
+        );
         assert_eq!(code(|_| ()), Err(Code::LoginUnclear));
     }
 }

@@ -13,6 +13,7 @@
 //! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
+//! | [`probe`] | every query of a pack tried on the live pages |
 //!
 //! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
 //! truth is the store.
@@ -24,6 +25,7 @@ pub mod list;
 pub mod login;
 pub mod pass;
 pub mod positions;
+pub mod probe;
 pub mod relay;
 pub mod resolve;
 pub mod spool;

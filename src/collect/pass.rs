@@ -109,7 +109,13 @@ impl Pass<'_> {
                     found.gaps += u64::from(read.gap.is_some());
                     let (title, messages) = (conversation.title.clone(), read.messages);
                     let account = self.account.id.clone();
-                    self.progress.tell(Progress::ConversationRead { account, index: index + 1, total, title, messages });
+                    self.progress.tell(Progress::ConversationRead {
+                        account,
+                        index: index + 1,
+                        total,
+                        title,
+                        messages,
+                    });
                 }
                 Err(error) if error.is_of_one_conversation() && failures + 1 < BROKEN_AFTER && total > 1 => {
                     failures += 1;
@@ -170,7 +176,13 @@ impl Pass<'_> {
         Some(ConversationRef { key, title: row.title.clone().unwrap_or_default(), id })
     }
 
-    async fn read(&self, conversation: &ConversationRef, cursor: &Cursor, row_digest: [u8; 16], steps: &mut Pace) -> Result<Read, CollectError> {
+    async fn read(
+        &self,
+        conversation: &ConversationRef,
+        cursor: &Cursor,
+        row_digest: [u8; 16],
+        steps: &mut Pace,
+    ) -> Result<Read, CollectError> {
         let pack = &self.account.pack.pack;
         let proof = match pack.conversations.opened.equals {
             Proof::Id => conversation.id.as_str(),
@@ -193,7 +205,11 @@ impl Pass<'_> {
         let is_known = |rows: &[crate::ports::page::ThreadRow]| {
             can_stop
                 && (rows.is_empty()
-                    || reader.resolve(rows, false).messages.first().is_some_and(|first| cursor.messages.contains_key(&first.key)))
+                    || reader
+                        .resolve(rows, false)
+                        .messages
+                        .first()
+                        .is_some_and(|first| cursor.messages.contains_key(&first.key)))
         };
         let mut going = Going { pack, stop: self.stop, pace: steps, is_known: &is_known };
         let history = going.read(self.page).await?;
@@ -222,7 +238,13 @@ impl Pass<'_> {
     }
 
     /// Puts what is new into the spool, in one transaction.
-    async fn keep(&self, reader: &Reader<'_>, cursor: &Cursor, row_digest: [u8; 16], history: History) -> Result<Read, CollectError> {
+    async fn keep(
+        &self,
+        reader: &Reader<'_>,
+        cursor: &Cursor,
+        row_digest: [u8; 16],
+        history: History,
+    ) -> Result<Read, CollectError> {
         let conversation = reader.conversation;
         let resolved = reader.resolve(&history.rows, history.reach == Reach::Start);
         let messages = resolved.messages.len();
@@ -250,11 +272,19 @@ impl Pass<'_> {
             .collect();
         let complete = matches!(history.reach, Reach::Start | Reach::Known);
         let gaps = self.gaps(conversation.key, gap, complete, seen_from);
-        let capture = Capture { account: self.account.id.clone(), conversation: conversation.clone(), complete, row_digest: Some(row_digest), events, gaps };
+        let capture = Capture {
+            account: self.account.id.clone(),
+            conversation: conversation.clone(),
+            complete,
+            row_digest: Some(row_digest),
+            events,
+            gaps,
+        };
         self.spool.commit(capture).await?;
         crash_point(CrashPoint::SpoolCommitted);
         let (account, key) = (&self.account.id, conversation.key);
-        ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }.emit(self.counters);
+        ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }
+            .emit(self.counters);
         if let Some(reason) = gap {
             GapRecorded { account, conversation: key, reason }.emit(self.counters);
         }
@@ -262,14 +292,27 @@ impl Pass<'_> {
     }
 
     /// The gap to open; or, for a conversation seen as a whole, all gaps to close.
-    fn gaps(&self, conversation: ConversationKey, open: Option<GapReason>, complete: bool, seen_from: Option<Timestamp>) -> Vec<Gap> {
+    fn gaps(
+        &self,
+        conversation: ConversationKey,
+        open: Option<GapReason>,
+        complete: bool,
+        seen_from: Option<Timestamp>,
+    ) -> Vec<Gap> {
         let now = self.clock.now();
-        let gap = |reason, closed_at| Gap { account: self.account.id.clone(), conversation, reason, seen_from, since: now, closed_at };
+        let gap = |reason, closed_at| Gap {
+            account: self.account.id.clone(),
+            conversation,
+            reason,
+            seen_from,
+            since: now,
+            closed_at,
+        };
         match open {
             Some(reason) => vec![gap(reason, None)],
-            None if complete => {
-                [GapReason::HistoryLimit, GapReason::HistoryStuck, GapReason::ConversationUnreadable].map(|reason| gap(reason, Some(now))).to_vec()
-            }
+            None if complete => [GapReason::HistoryLimit, GapReason::HistoryStuck, GapReason::ConversationUnreadable]
+                .map(|reason| gap(reason, Some(now)))
+                .to_vec(),
             None => Vec::new(),
         }
     }
@@ -304,9 +347,16 @@ impl Pass<'_> {
                 }
             };
             let account = self.account.id.clone();
-            let event = SelectorsDrifted { account, pack: self.account.pack.hash.clone(), field, verdict: verdict.to_owned(), matched };
+            let event = SelectorsDrifted {
+                account,
+                pack: self.account.pack.hash.clone(),
+                field,
+                verdict: verdict.to_owned(),
+                matched,
+            };
             let field = event.field.clone();
-            let news = self.spool.enqueue_drift(&Envelope::new(Event::SelectorsDrifted(event), self.clock.now())).await?;
+            let news =
+                self.spool.enqueue_drift(&Envelope::new(Event::SelectorsDrifted(event), self.clock.now())).await?;
             if let Some(alternative) = matched.filter(|_| news) {
                 SelectorFellBack { account: &self.account.id, field: &field, alternative }.emit(self.counters);
             }

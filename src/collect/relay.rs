@@ -72,7 +72,8 @@ impl Relay {
     }
 
     async fn publish(&self, batch: Vec<Pending>) -> Result<(), AnyFault> {
-        let (seqs, events): (Vec<i64>, Vec<Outgoing>) = batch.into_iter().map(|pending| (pending.seq, pending.outgoing)).unzip();
+        let (seqs, events): (Vec<i64>, Vec<Outgoing>) =
+            batch.into_iter().map(|pending| (pending.seq, pending.outgoing)).unzip();
         let outcomes = self.bus.publish(&events).await?;
         crash_point(CrashPoint::RelayPublished);
         let mut refused = None;

@@ -227,7 +227,8 @@ mod tests {
 
     fn resolve(pack: &Pack, rows: &[ThreadRow], from_start: bool) -> Resolved {
         let account: AccountId = "demo/default".parse().unwrap();
-        let conversation = ConversationRef { key: ConversationKey::new(&account, "7"), id: "7".into(), title: "Mia".into() };
+        let conversation =
+            ConversationRef { key: ConversationKey::new(&account, "7"), id: "7".into(), title: "Mia".into() };
         let now = "2026-11-21T10:00:00Z".parse().unwrap();
         let frame = Frame::new(TimeZone::UTC, now);
         let reader = Reader { pack, frame: &frame, conversation: &conversation, username: "alex", observed_at: now };
@@ -236,7 +237,9 @@ mod tests {
 
     #[test]
     fn author_and_date_are_carried_where_the_pack_says_so() {
-        let mut pack = pack("[messages.separator]\nrow = \".day\"\ndate = \".day\"\nformats = [\"%d %B %Y\"]\ntoday = [\"Today\"]");
+        let mut pack = pack(
+            "[messages.separator]\nrow = \".day\"\ndate = \".day\"\nformats = [\"%d %B %Y\"]\ntoday = [\"Today\"]",
+        );
         pack.messages.author.as_mut().unwrap().carry = true;
         pack.messages.sent_at.as_mut().unwrap().formats = vec!["%H:%M".into()];
         let rows = [
@@ -269,7 +272,8 @@ mod tests {
     fn a_reading_from_the_middle_gives_the_keys_of_the_whole_or_none() {
         let pack = pack("");
         let when = |minute: u32| format!("2026-10-03T10:{minute:02}:00Z");
-        let rows: Vec<ThreadRow> = [0, 0, 0, 1, 1, 2].map(|minute| row(Some("Mia"), Some(&when(minute)), "ok")).to_vec();
+        let rows: Vec<ThreadRow> =
+            [0, 0, 0, 1, 1, 2].map(|minute| row(Some("Mia"), Some(&when(minute)), "ok")).to_vec();
         let whole: Vec<MessageKey> = resolve(&pack, &rows, true).messages.iter().map(|m| m.key).collect();
         assert_eq!(whole.iter().collect::<BTreeSet<_>>().len(), 6);
         for begin in 1..rows.len() {

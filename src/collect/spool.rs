@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -117,17 +118,27 @@ pub struct Pending {
 #[derive(Debug)]
 pub struct Spool {
     db: Database,
+    /// Count what would be kept, and keep nothing.
+    dry_run: bool,
+    would_publish: AtomicU64,
     /// Wakes the relay.
     pub news: Notify,
 }
 
 impl Spool {
-    /// Opens `spool.db` in the data directory.
+    /// Opens `spool.db` in the data directory. In a dry run captures are counted and dropped; only
+    /// logins are noted, because they happen.
     ///
     /// # Errors
     /// Those of an embedded database file: damaged, full, not ours.
-    pub fn open(data_dir: &Path) -> Result<Self, CollectError> {
-        Ok(Self { db: Database::open(&data_dir.join("spool.db"), MIGRATIONS)?, news: Notify::new() })
+    pub fn open(data_dir: &Path, dry_run: bool) -> Result<Self, CollectError> {
+        let db = Database::open(&data_dir.join("spool.db"), MIGRATIONS)?;
+        Ok(Self { db, dry_run, would_publish: AtomicU64::new(0), news: Notify::new() })
+    }
+
+    /// How many events a dry run would have published.
+    pub fn would_publish(&self) -> u64 {
+        self.would_publish.load(Ordering::Relaxed)
     }
 
     /// What is known of a conversation.
@@ -141,8 +152,8 @@ impl Spool {
                 .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             let Some((complete, row_digest)) = head else { return Ok(Cursor::default()) };
-            let mut statement =
-                connection.prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
+            let mut statement = connection
+                .prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
             let mut rows = statement.query([key.as_bytes()])?;
             let mut messages = HashMap::new();
             while let Some(row) = rows.next()? {
@@ -161,6 +172,10 @@ impl Spool {
     /// # Errors
     /// Those of the database; retryable if the disk is full.
     pub async fn commit(&self, capture: Capture) -> Result<(), CollectError> {
+        if self.dry_run {
+            self.would_publish.fetch_add(capture.events.len() as u64, Ordering::Relaxed);
+            return Ok(());
+        }
         let mut events = Vec::with_capacity(capture.events.len());
         for (envelope, key, known) in &capture.events {
             events.push((queued(envelope)?, *key, *known));
@@ -179,7 +194,13 @@ impl Spool {
             )?;
             for (event, key, known) in &events {
                 insert_pending(connection, event)?;
-                remember.execute(params![conversation.as_bytes(), key.to_bytes(), known.content, known.revision, known.position])?;
+                remember.execute(params![
+                    conversation.as_bytes(),
+                    key.to_bytes(),
+                    known.content,
+                    known.revision,
+                    known.position
+                ])?;
             }
             for gap in &capture.gaps {
                 insert_gap(connection, gap)?;
@@ -196,6 +217,9 @@ impl Spool {
     /// # Errors
     /// Those of the database.
     pub async fn enqueue(&self, envelope: &Envelope) -> Result<(), CollectError> {
+        if self.dry_run {
+            return Ok(());
+        }
         let event = queued(envelope)?;
         self.db.write(move |connection| insert_pending(connection, &event)).await?;
         self.news.notify_one();
@@ -208,6 +232,9 @@ impl Spool {
     /// Those of the database.
     pub async fn enqueue_drift(&self, envelope: &Envelope) -> Result<bool, CollectError> {
         let Event::SelectorsDrifted(drift) = &envelope.event else { return Ok(false) };
+        if self.dry_run {
+            return Ok(true);
+        }
         let (account, field, id) = (drift.account.to_string(), drift.field.clone(), *envelope.id.as_bytes());
         let event = queued(envelope)?;
         let write = move |connection: &Connection| -> Result<bool, SqliteError> {
@@ -311,16 +338,26 @@ impl Spool {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn spend_login(&self, account: &AccountId, attempts: u32, window: Duration, now: Timestamp) -> Result<bool, CollectError> {
+    pub async fn spend_login(
+        &self,
+        account: &AccountId,
+        attempts: u32,
+        window: Duration,
+        now: Timestamp,
+    ) -> Result<bool, CollectError> {
         let account = account.to_string();
         let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
         let since = now.saturating_sub(window).unwrap_or(Timestamp::MIN).as_microsecond();
         let write = move |connection: &Connection| -> Result<bool, SqliteError> {
             // Attempts of the future, left by a clock that was set back, count too.
             connection.execute("DELETE FROM login WHERE account = ?1 AND at_us < ?2", params![account, since])?;
-            let made: u32 = connection.query_row("SELECT count(*) FROM login WHERE account = ?1", [&account], |row| row.get(0))?;
+            let made: u32 =
+                connection.query_row("SELECT count(*) FROM login WHERE account = ?1", [&account], |row| row.get(0))?;
             if made < attempts {
-                connection.execute("INSERT INTO login (account, at_us) VALUES (?1, ?2)", params![account, now.as_microsecond()])?;
+                connection.execute(
+                    "INSERT INTO login (account, at_us) VALUES (?1, ?2)",
+                    params![account, now.as_microsecond()],
+                )?;
             }
             Ok(made < attempts)
         };
@@ -346,7 +383,8 @@ impl Backlog for Spool {
 
     async fn captured(&self) -> Result<u64, AnyFault> {
         let count = |connection: &Connection| -> Result<u64, SqliteError> {
-            let count: i64 = connection.prepare_cached("SELECT count(*) FROM captured")?.query_row([], |row| row.get(0))?;
+            let count: i64 =
+                connection.prepare_cached("SELECT count(*) FROM captured")?.query_row([], |row| row.get(0))?;
             Ok(count.unsigned_abs())
         };
         Ok(self.db.read(count).await?)
@@ -364,7 +402,9 @@ fn queued(envelope: &Envelope) -> Result<Outgoing, CollectError> {
 
 fn insert_pending(connection: &Connection, event: &Outgoing) -> Result<(), SqliteError> {
     connection
-        .prepare_cached("INSERT INTO pending (id, kind, site, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO pending (id, kind, site, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",
+        )?
         .execute(params![event.id.as_bytes(), event.kind.as_str(), event.site.as_str(), event.body])?;
     Ok(())
 }

@@ -63,7 +63,11 @@ pub fn drifts(pack: &Pack, matches: &Matches) -> Vec<Drift> {
     let mut drifts = Vec::new();
     for (field, found) in matches {
         if is_required(pack, field) && is_uncovered(found) {
-            drifts.push(Drift::Missing { field: field.clone(), missing: found.missing, rows: found.missing + found.matched() });
+            drifts.push(Drift::Missing {
+                field: field.clone(),
+                missing: found.missing,
+                rows: found.missing + found.matched(),
+            });
         } else if let Some(alternative) = found.best().filter(|best| *best > 0) {
             drifts.push(Drift::Fallback { field: field.clone(), alternative });
         }

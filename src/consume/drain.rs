@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use super::mirror::Mirroring;
@@ -15,7 +14,7 @@ use super::occurrences;
 use super::scheduler::Scheduler;
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
-use crate::ports::{Bus, Queue, Store};
+use crate::ports::{Backlog, Bus, Queue, Store};
 use crate::resilience::RetrySchedule;
 
 /// Between two looks: a broker has no signal for "empty", and in the demo this is what is waited too long.
@@ -23,16 +22,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// After a look that failed.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(200), Duration::from_secs(5));
-
-/// Events that wait before the bus.
-#[async_trait]
-pub trait Backlog: Send + Sync {
-    /// How many events the bus has not confirmed yet.
-    ///
-    /// # Errors
-    /// Retryable if nobody can tell now.
-    async fn pending(&self) -> Result<u64, AnyFault>;
-}
 
 /// Where something can be on its way, in the order of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

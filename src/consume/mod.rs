@@ -30,7 +30,7 @@ mod tests;
 
 pub use analyze::Analyze;
 pub use archive::Archive;
-pub use drain::{Backlog, Pipeline, Quiet, Stage};
+pub use drain::{Pipeline, Quiet, Stage};
 pub use error::ConsumeError;
 pub use mirror::{MirrorState, Mirroring};
 pub use runner::{Handler, Outcome, Received, Runner};

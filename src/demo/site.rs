@@ -100,6 +100,11 @@ impl Site {
         self.state.edit(message, text)
     }
 
+    /// From now on a message arrives by itself, this often.
+    pub fn trickle(&mut self, every: Duration) {
+        self.tasks.push(tokio::spawn(trickle(self.state.clone(), every)));
+    }
+
     /// Stops listening, closes every WebSocket, and waits a moment for answers in progress.
     pub async fn stop(self) {
         drop(self.stop);

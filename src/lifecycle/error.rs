@@ -1,5 +1,7 @@
 //! What can go wrong with starting and stopping: nothing that an event could be blamed for.
 
+use std::path::PathBuf;
+
 use crate::fault::{Class, Code, Fault, Scope};
 
 /// Why the process can't begin its life.
@@ -18,18 +20,36 @@ pub enum LifecycleError {
     /// SIGTERM and SIGINT can't be listened to.
     #[error("signals can't be listened to")]
     Signals(#[source] std::io::Error),
+    /// The data directory can't be made, entered or written.
+    #[error("the data directory {} can't be used", path.display())]
+    DataDir {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process holds the data directory.
+    #[error("another chatferry holds the data directory {}", path.display())]
+    DataDirLocked {
+        /// Which one.
+        path: PathBuf,
+    },
 }
 
 impl Fault for LifecycleError {
     fn class(&self) -> Class {
         match self {
-            Self::CrashPoint { .. } | Self::Signals(_) => Class::Permanent,
+            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } => Class::Permanent,
+            Self::DataDirLocked { .. } => Class::RETRY,
         }
     }
 
     fn scope(&self) -> Scope {
         match self {
-            Self::CrashPoint { .. } | Self::Signals(_) => Scope::Process,
+            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::DataDirLocked { .. } => {
+                Scope::Process
+            }
         }
     }
 
@@ -37,6 +57,8 @@ impl Fault for LifecycleError {
         match self {
             Self::CrashPoint { .. } => Code::ConfigInvalid,
             Self::Signals(_) => Code::Internal,
+            Self::DataDir { .. } => Code::DataDirUnusable,
+            Self::DataDirLocked { .. } => Code::DataDirLocked,
         }
     }
 }

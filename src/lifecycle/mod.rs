@@ -9,6 +9,7 @@
 //! panicked with (that may hold chat text).
 
 pub mod crash;
+pub mod data_dir;
 pub mod error;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point};
+pub use data_dir::DataDir;
 pub use error::LifecycleError;
 
 /// How long tasks may take to notice the hard stop before they are dropped.

@@ -1,0 +1,144 @@
+//! `collect`: one full pass of every account, or of one; then everything drains and the command ends.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::{self, Failure};
+use super::out;
+use crate::app::App;
+use crate::config::Config;
+use crate::consume::Quiet;
+use crate::domain::AccountId;
+use crate::fault::AnyFault;
+use crate::telemetry::ProgressSink;
+
+/// The longest wait for the pipeline after the last pass.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Only this account, <site>/<label>
+    #[arg(long, value_name = "ID")]
+    account: Option<AccountId>,
+    /// One full pass, drain the pipeline, exit (without it: as `run`, for this account's sites)
+    #[arg(long)]
+    once: bool,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Collects.
+///
+/// # Errors
+/// What ended an account's pass; the other accounts are collected all the same.
+pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
+    if let Some(id) = &args.account
+        && !config.accounts.iter().any(|account| account.id == *id)
+    {
+        let known: Vec<String> = config.accounts.iter().map(|account| account.id.to_string()).collect();
+        let known =
+            if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        return Err(Failure::said(format!("chatferry: there is no account {id}; {known}"), exit::CONFIG));
+    }
+    if !args.once {
+        config.accounts.retain(|account| args.account.as_ref().is_none_or(|id| account.id == *id));
+        return super::run::run(super::run::RunArgs {}, config).await;
+    }
+    if config.accounts.is_empty() {
+        let hint = "chatferry: no account is configured\n  what to do: set <SITE>_USERNAME and <SITE>_PASSWORD, for example in .env (see .env.example).";
+        return Err(Failure::said(hint, exit::CONFIG));
+    }
+    let app = App::open(config).await?;
+    let signals = tokio::spawn(app.lifecycle.on_signals().map_err(AnyFault::from)?);
+    let outcome = once(&app, args.account.as_ref(), args.json).await;
+    let late = app.close().await;
+    signals.abort();
+    outcome?;
+    if late.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::said(format!("chatferry: these did not end in time: {}", late.join(", ")), exit::FAULTS))
+    }
+}
+
+async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), Failure> {
+    let accounts = app.accounts(only)?;
+    let dry_run = app.config.dry_run;
+    let pipeline = (!dry_run).then(|| app.start_pipeline(Duration::ZERO));
+    let mut faults: Vec<AnyFault> = Vec::new();
+    let mut summaries = Vec::new();
+    for account in accounts {
+        let id = account.id.clone();
+        match app.collector(account, ProgressSink::default()).once().await {
+            Ok(summary) => {
+                if !as_json {
+                    let found = summary.found;
+                    out::line(&format!(
+                        "{id}: {} conversations, {} new messages, {} changed, {} gaps, {:.1} s",
+                        found.conversations,
+                        found.new,
+                        found.revised,
+                        found.gaps,
+                        summary.duration.as_secs_f64()
+                    ));
+                }
+                summaries.push((id, summary));
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let mut left = None;
+    if let Some(pipeline) = &pipeline {
+        match pipeline.drained(DRAIN_DEADLINE).await? {
+            Quiet::Yes => {}
+            Quiet::No { stage, left: count, fault } => {
+                let why = fault.map_or_else(String::new, |fault| format!(" ({})", fault.chain()));
+                left = Some(format!(
+                    "chatferry: {count} events still wait at {}{why}; the next start goes on with them",
+                    stage.as_str()
+                ));
+            }
+        }
+    }
+    let counts = app.store.counts(only).await?;
+    if as_json {
+        let accounts: Vec<_> = summaries
+            .iter()
+            .map(|(id, summary)| {
+                let found = summary.found;
+                json!({ "account": id, "conversations": found.conversations, "new_messages": found.new, "changed_messages": found.revised,
+                        "gaps": found.gaps, "seconds": summary.duration.as_secs_f64() })
+            })
+            .collect();
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| json!({ "code": fault.code(), "sentence": fault.chain(), "action": fault.action() }))
+            .collect();
+        out::json(
+            &json!({ "accounts": accounts, "faults": faults, "stored": counts, "dry_run": dry_run, "would_publish": app.spool.would_publish() }),
+        );
+    } else if dry_run {
+        out::line(&format!(
+            "dry run: {} events would be published, stored, analysed and mirrored; nothing was",
+            app.spool.would_publish()
+        ));
+    } else {
+        out::line(&format!(
+            "stored: {} messages in {} conversations; workbook: {}",
+            counts.messages,
+            counts.conversations,
+            app.workbook().display()
+        ));
+    }
+    if let Some(sentence) = left {
+        return Err(Failure::said(sentence, exit::FAULTS));
+    }
+    match faults.into_iter().next() {
+        Some(fault) => Err(fault.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,300 @@
+//! `demo`: the whole job against the bundled sample site, on the embedded defaults.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::exit::{self, Failure};
+use super::{configured, out};
+use crate::app::App;
+use crate::collect::Collector;
+use crate::config::Sources;
+use crate::consume::{Pipeline, Quiet};
+use crate::demo::{Site, SiteOptions};
+use crate::fault::AnyFault;
+use crate::ports::{Backlog, ConversationFilter};
+use crate::telemetry::{Progress, ProgressSink};
+
+/// The longest wait for the pipeline after the pass.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(300);
+/// How often a message trickles in with `--serve`.
+const LIVE_EVERY: Duration = Duration::from_secs(4);
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Stay up, with live messages and the status page
+    #[arg(long)]
+    serve: bool,
+    /// Conversations of the sample site
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(20..=500))]
+    conversations: u32,
+    /// Messages in all of them together
+    #[arg(long, value_name = "N", default_value_t = 2400, value_parser = clap::value_parser!(u32).range(2000..=100_000))]
+    messages: u32,
+    /// Everything that is written on the site follows from this number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The last line on stdout is one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Conversations and messages at one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Stage {
+    conversations: u64,
+    messages: u64,
+}
+
+/// What reached each stage.
+#[derive(Debug, Serialize)]
+struct Stages {
+    site: Stage,
+    collected: Stage,
+    stored: Stage,
+    analysed: Stage,
+    mirrored: Stage,
+}
+
+impl Stages {
+    const fn list(&self) -> [(&'static str, Stage); 5] {
+        [
+            ("site", self.site),
+            ("collected", self.collected),
+            ("stored", self.stored),
+            ("analysed", self.analysed),
+            ("mirrored", self.mirrored),
+        ]
+    }
+
+    fn are_equal(&self) -> bool {
+        self.list().iter().all(|(_, stage)| *stage == self.site)
+    }
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// What kept a part from working; counts that differ.
+pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let options = SiteOptions {
+        seed: args.seed,
+        conversations: args.conversations,
+        messages: args.messages,
+        ..SiteOptions::default()
+    };
+    let mut site =
+        Site::start(options).await.map_err(|error| Failure::said(format!("chatferry: {error}"), exit::FAULTS))?;
+    settings_for(&site, &args, &mut sources);
+    let mut config = configured(sources)?;
+    config.accounts.retain(|account| account.id.site().as_str() == "demo");
+    config.data_dir = demo_dir(&config.data_dir, &args);
+    if args.serve {
+        // A live site begins anew each time; what an earlier one said is no longer on it.
+        let _ = std::fs::remove_dir_all(&config.data_dir);
+    }
+    let app = App::open(config).await?;
+    let signals = tokio::spawn(app.lifecycle.on_signals().map_err(AnyFault::from)?);
+    if args.serve {
+        let address = app.start_web().await?;
+        out::error(&format!(
+            "status page: http://{address}/   sample site: {} (user {}, password {})",
+            site.base_url(),
+            Site::username(),
+            Site::password()
+        ));
+    }
+    let outcome = collect(&app, &site, &args, begun).await;
+    if args.serve
+        && let Ok((collector, pipeline)) = outcome
+    {
+        site.trickle(LIVE_EVERY);
+        app.lifecycle.spawn("collect demo/default", async move { collector.run().await });
+        out::line("live messages trickle in; press Ctrl-C to stop");
+        app.lifecycle.soft.cancelled().await;
+        drop(pipeline);
+        finish(app, signals).await;
+        site.stop().await;
+        return Ok(());
+    }
+    finish(app, signals).await;
+    site.stop().await;
+    outcome.map(drop)
+}
+
+async fn finish(app: App, signals: tokio::task::JoinHandle<()>) {
+    app.close().await;
+    signals.abort();
+}
+
+/// The pass, the drain, and the report.
+async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Collector, Pipeline), Failure> {
+    let pipeline = app.start_pipeline(if args.serve { Duration::from_secs(2) } else { Duration::ZERO });
+    let Some(account) = app.accounts(None)?.into_iter().next() else {
+        return Err(Failure::said("chatferry: the demo's account is missing", exit::INTERNAL));
+    };
+    let display = Display::new();
+    let collector = app.collector(account, display.sink());
+    let summary = collector.once().await?;
+    match pipeline.drained(DRAIN_DEADLINE).await? {
+        Quiet::Yes => {}
+        Quiet::No { stage, left, fault } => {
+            let why = fault.map_or_else(String::new, |fault| format!(" ({})", fault.chain()));
+            return Err(Failure::said(
+                format!("chatferry: {left} events did not get past {}{why}", stage.as_str()),
+                exit::FAULTS,
+            ));
+        }
+    }
+    display.finish();
+    let truth = site.truth();
+    let titles: std::collections::HashSet<&str> =
+        truth.iter().map(|message| message.conversation_id.as_str()).collect();
+    let counts = app.store.counts(None).await?;
+    let mirrored = pipeline.mirror.state().borrow().outcome.clone();
+    let stages = Stages {
+        site: Stage { conversations: titles.len() as u64, messages: truth.len() as u64 },
+        collected: Stage { conversations: summary.found.conversations, messages: app.spool.captured().await? },
+        stored: Stage { conversations: counts.conversations, messages: counts.messages },
+        analysed: Stage { conversations: counts.analysed_conversations, messages: counts.analysed_messages },
+        mirrored: mirrored
+            .as_ref()
+            .map_or(Stage { conversations: 0, messages: 0 }, |m| Stage { conversations: m.rows, messages: m.messages }),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    print_report(app, &stages, summary.found.new, seconds).await?;
+    if args.json {
+        let csv = app.workbook().with_extension("csv");
+        out::json(
+            &json!({ "counts": stages, "equal": stages.are_equal(), "new_messages": summary.found.new, "seconds": seconds,
+                           "paths": { "workbook": app.workbook(), "csv": csv, "data_dir": app.config.data_dir } }),
+        );
+    }
+    if stages.are_equal() {
+        Ok((collector, pipeline))
+    } else {
+        Err(Failure::said("chatferry: the counts of the stages differ; see the log above", exit::FAULTS))
+    }
+}
+
+async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Result<(), Failure> {
+    let analyses = app.store.latest_analyses().await?;
+    let rows = app
+        .store
+        .conversations(&ConversationFilter::default())
+        .await?
+        .iter()
+        .map(|c| {
+            let analysis = analyses.get(&c.key);
+            vec![
+                out::printable(&c.title),
+                out::number(c.messages),
+                out::time(c.last_sent_at),
+                analysis.map(|a| if a.needs_reply { "yes" } else { "no" }).unwrap_or_default().to_owned(),
+                analysis.map(|a| out::printable(&a.summary)).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    out::line(&out::table(&["person", "messages", "last (UTC)", "reply due", "summary (extractive)"], &[1], rows));
+    let rows = stages
+        .list()
+        .map(|(name, stage)| vec![name.to_owned(), out::number(stage.conversations), out::number(stage.messages)]);
+    out::line(&out::table(&["stage", "conversations", "messages"], &[1, 2], rows.to_vec()));
+    let verdict = if stages.are_equal() { "every stage holds the same" } else { "THE STAGES DIFFER" };
+    out::line(&format!("{verdict}; {} messages were new", out::number(new)));
+    out::line(&format!("workbook: {}", app.workbook().display()));
+    out::line(&format!("took {seconds:.1} s"));
+    Ok(())
+}
+
+/// The demo's own settings: its account, a login budget for people who try it often, and a quiet log.
+/// The owner's files are left alone.
+fn settings_for(site: &Site, args: &DemoArgs, sources: &mut Sources) {
+    sources.dotenv = None;
+    sources.flags.config = None;
+    sources.working_dir = sources.working_dir.take().filter(|_| sources.flags.data_dir.is_some());
+    let mut set = |name: &str, value: &str| sources.environment.insert(name.to_owned(), value.into());
+    set("DEMO_USERNAME", Site::username());
+    set("DEMO_PASSWORD", Site::password());
+    set("DEMO_BASE_URL", &site.base_url());
+    set("CHATFERRY_LOGIN_BUDGET", "100/30m");
+    set("CHATFERRY_PASS_INTERVAL", "2s");
+    set("CHATFERRY_ANALYSIS_QUIET", "3s");
+    set("CHATFERRY_ANALYSIS_MAX_WAIT", "15s");
+    if !sources.environment.contains_key("LOG_LEVEL") {
+        sources.environment.insert("LOG_LEVEL".to_owned(), if args.serve { "info" } else { "warn" }.into());
+    }
+}
+
+/// A folder of its own for each shape of the site, so that runs of different sites don't mix.
+fn demo_dir(data_dir: &Path, args: &DemoArgs) -> PathBuf {
+    let live = if args.serve { "-live" } else { "" };
+    data_dir.join(format!("demo-seed-{}-{}x{}{live}", args.seed, args.conversations, args.messages))
+}
+
+/// Progress for a person: a bar on a terminal, plain lines elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    messages: Arc<Mutex<usize>>,
+}
+
+impl Display {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} conversations  {msg}");
+        let bar = std::io::stderr()
+            .is_terminal()
+            .then(|| ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+        Self { bar, messages: Arc::default() }
+    }
+
+    fn sink(&self) -> ProgressSink {
+        let (bar, messages) = (self.bar.clone(), self.messages.clone());
+        ProgressSink::new(move |step| {
+            let line = describe(&step, &messages);
+            match &bar {
+                Some(bar) => draw(bar, &step, line),
+                None => out::error(&line),
+            }
+        })
+    }
+
+    fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn draw(bar: &ProgressBar, step: &Progress, line: String) {
+    match step {
+        Progress::ListRead { conversations, .. } => bar.set_length(*conversations as u64),
+        Progress::ConversationRead { index, .. } => bar.set_position(*index as u64),
+        Progress::Started { .. } | Progress::LoggedIn { .. } | Progress::PassCompleted { .. } => {}
+    }
+    bar.set_message(line);
+}
+
+fn describe(step: &Progress, total_messages: &Mutex<usize>) -> String {
+    match step {
+        Progress::Started { account } => format!("{account}: starting Chromium"),
+        Progress::LoggedIn { account } => format!("{account}: logged in"),
+        Progress::ListRead { account, conversations } => format!("{account}: {conversations} conversations"),
+        Progress::ConversationRead { index, total, title, messages, .. } => {
+            let mut sum = total_messages.lock().unwrap_or_else(PoisonError::into_inner);
+            *sum += messages;
+            format!("[{index}/{total}] {}: {messages} messages, {} in all", out::printable(title), *sum)
+        }
+        Progress::PassCompleted { new_messages, duration, .. } => {
+            format!("pass complete: {new_messages} new messages in {:.1} s", duration.as_secs_f64())
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Exit codes, and the sentence that goes with them.
+//!
+//! 0 ok · 1 the command found faults · 2 usage · 70 internal · 75 try later · 78 bad configuration
+//! (sysexits.h). systemd's `RestartPreventExitStatus=75 78` relies on them.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigProblems;
+use crate::fault::{AnyFault, Code, Fault};
+
+/// The command found faults.
+pub const FAULTS: u8 = 1;
+/// A defect of ours.
+pub const INTERNAL: u8 = 70;
+/// Something is held elsewhere.
+pub const TRY_LATER: u8 = 75;
+/// Nothing can work before a human corrects something on this machine.
+pub const CONFIG: u8 = 78;
+
+/// Why a command ends with another code than 0.
+#[derive(Debug)]
+pub struct Failure {
+    message: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// The command has said everything itself.
+    pub const fn told(code: u8) -> Self {
+        Self { message: None, code }
+    }
+
+    /// A sentence of its own.
+    pub fn said(message: impl Into<String>, code: u8) -> Self {
+        Self { message: Some(message.into()), code }
+    }
+
+    /// Writes the sentence to stderr; the code to end with.
+    pub fn report(&self) -> ExitCode {
+        if let Some(message) = &self.message {
+            super::out::error(message);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<AnyFault> for Failure {
+    fn from(fault: AnyFault) -> Self {
+        let message = format!("chatferry: {} [{}]\n  what to do: {}", fault.chain(), fault.code(), fault.action());
+        Self { message: Some(message), code: of_code(fault.code()) }
+    }
+}
+
+impl From<ConfigProblems> for Failure {
+    fn from(problems: ConfigProblems) -> Self {
+        Self {
+            message: Some(super::config::render_problems(&problems).trim_end().to_owned()),
+            code: of_code(problems.code()),
+        }
+    }
+}
+
+/// The exit code of a failure code.
+pub const fn of_code(code: Code) -> u8 {
+    match code {
+        Code::ConfigInvalid
+        | Code::DataDirUnusable
+        | Code::DataCorrupt
+        | Code::PackInvalid
+        | Code::PackUnknown
+        | Code::TermsNotAcknowledged
+        | Code::ChromiumMissing
+        | Code::ChromiumFailed
+        | Code::SandboxUnavailable
+        | Code::HttpAddressUnusable => CONFIG,
+        Code::DataDirLocked => TRY_LATER,
+        Code::DatabaseFailed | Code::Internal => INTERNAL,
+        Code::DiskFull
+        | Code::BrowserGone
+        | Code::PageCrashed
+        | Code::PageTimeout
+        | Code::BrowserProtocol
+        | Code::SiteUnreachable
+        | Code::BadCredentials
+        | Code::Challenge
+        | Code::Locked
+        | Code::LoggedOut
+        | Code::LoginBudget
+        | Code::LoginUnclear
+        | Code::LayoutBroken
+        | Code::PageNotRendered
+        | Code::SelectorsDrifted
+        | Code::HistoryIncomplete
+        | Code::Unroutable
+        | Code::BusUnavailable
+        | Code::EventInvalid
+        | Code::EventOrphaned
+        | Code::AttemptsExhausted
+        | Code::MirrorFailed
+        | Code::Stopped => FAULTS,
+    }
+}

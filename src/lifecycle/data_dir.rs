@@ -1,0 +1,94 @@
+//! The data directory: made private, tried, and held by one process at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::LifecycleError;
+
+/// The file whose lock says who owns the directory. The kernel drops the lock with its process.
+const LOCK: &str = "lock";
+
+/// A data directory that is ours until this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory (0700) if need be, writes to it to see that it can, and takes its lock.
+    ///
+    /// # Errors
+    /// `data-dir-unusable` names the directory and the reason; `data-dir-locked` if another process
+    /// holds it.
+    pub fn open(path: &Path) -> Result<Self, LifecycleError> {
+        let unusable = |source| LifecycleError::DataDir { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let path = fs::canonicalize(path).map_err(unusable)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        check_writable(&path).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join(LOCK))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(LifecycleError::DataDirLocked { path }),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Writes a byte to the directory and takes it back.
+///
+/// # Errors
+/// Those of the file system.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let probe = path.join(format!(".writable-{}", std::process::id()));
+    let written = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(b"1"));
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Code, Fault};
+
+    #[test]
+    fn one_process_at_a_time_and_nobody_else_may_look() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let first = DataDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(DataDir::open(&path).unwrap_err().code(), Code::DataDirLocked);
+        drop(first);
+        DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_named() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        fs::write(&path, "").unwrap();
+        let error = DataDir::open(&path).unwrap_err();
+        assert_eq!(error.code(), Code::DataDirUnusable);
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
