@@ -145,9 +145,6 @@ impl Chromium {
             .await
             .map_err(|_| BrowserError::Timeout { step: STEP, after: REQUEST_TIMEOUT })?
             .map_err(refused)?;
-        if !self.settings.no_sandbox {
-            process.check_sandbox()?;
-        }
         let crashes = page.event_listener::<EventTargetCrashed>().await.map_err(refused)?;
         tasks.push(owned(watch_crashes(crashes, alive)));
         let requests = page.event_listener::<EventRequestPaused>().await.map_err(refused)?;
@@ -161,6 +158,10 @@ impl Chromium {
         tab.execute(STEP, FetchEnable::default(), REQUEST_TIMEOUT).await?;
         tab.execute(STEP, zone, REQUEST_TIMEOUT).await?;
         tab.execute(STEP, locale, REQUEST_TIMEOUT).await?;
+        // Only now is a renderer sure to be there: it has answered.
+        if !self.settings.no_sandbox {
+            process.check_sandbox()?;
+        }
         // Sites ask for notifications with an overlay over the chat; a denied permission asks nothing.
         let notifications = PermissionDescriptor::new("notifications");
         devtools.execute(SetPermissionParams::new(notifications, PermissionSetting::Denied)).await.map_err(refused)?;
