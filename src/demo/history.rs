@@ -41,6 +41,8 @@ pub(super) struct Thread {
     pub(super) unread: u32,
     /// When something last happened: the newest message, or the beginning of an empty conversation.
     pub(super) activity: Timestamp,
+    /// Counts what was said live on the whole site: decides between two of the same second.
+    pub(super) turn: u64,
     /// The language, as an index into [`Talk::all`].
     pub(super) language: usize,
 }
@@ -81,6 +83,7 @@ fn thread(seed: u64, number: u64, size: usize, talks: &[Talk]) -> Thread {
         unread,
         activity: posts.last().map_or(at(end), |post| post.sent_at),
         posts,
+        turn: 0,
         language,
     }
 }
@@ -133,7 +136,7 @@ fn posts(seed: u64, conversation: u64, size: usize, end: i64, talk: &Talk, peers
 
 /// The dialogue with this number, counted from the newest: the special one of the first few English conversations comes
 /// second, so that even a short history has it and no list of conversations shows it.
-fn topic<'a>(seed: u64, conversation: u64, block: u64, talk: &'a Talk, group: bool) -> Option<&'a Topic> {
+fn topic(seed: u64, conversation: u64, block: u64, talk: &Talk, group: bool) -> Option<&Topic> {
     let special = talk.specials().get(conversation as usize).copied();
     if block == 1 && special.is_some() {
         return special;
