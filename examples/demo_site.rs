@@ -1,12 +1,13 @@
 //! Runs the sample site for looking at it by hand: `cargo run --example demo_site -- layout=b virtualised`.
-//! It never stops by itself; Ctrl-C ends it.
+//! It never stops by itself; Ctrl-C ends it. Lines on standard input speak: `say CONVERSATION TEXT`,
+//! `edit MESSAGE TEXT`, `truth FILE`.
 #![allow(clippy::print_stdout, reason = "a person reads the address here")]
 
 use std::time::Duration;
 
 use chatferry::demo::{Layout, LoginMode, Site, SiteOptions};
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = SiteOptions::default();
     let mut truth = None;
@@ -38,20 +39,38 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let site = Site::start(options).await?;
     if let Some(path) = truth {
-        let rows: Vec<_> = site
-            .truth()
-            .into_iter()
-            .map(|m| {
-                serde_json::json!({
-                    "conversation": m.conversation_id, "title": m.conversation_title, "id": m.native_id,
-                    "author": m.author, "mine": m.direction.as_str() == "out", "text": m.text,
-                    "ms": m.sent_at.as_millisecond(), "edited": m.edited, "file": m.attachment,
-                })
-            })
-            .collect();
-        std::fs::write(path, serde_json::to_vec(&rows)?)?;
+        write_truth(&site, &path)?;
     }
     println!("{}  user {}  password {}", site.base_url(), Site::username(), Site::password());
+    // Blocking is fine here: the site runs on the runtime's other threads.
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let mut words = line.splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("say"), Some(conversation), Some(text)) => {
+                println!("{}", site.say(conversation, None, text)?.native_id);
+            }
+            (Some("edit"), Some(message), Some(text)) => site.edit(message, text)?,
+            (Some("truth"), Some(path), None) => write_truth(&site, path)?,
+            _ => println!("say CONVERSATION TEXT | edit MESSAGE TEXT | truth FILE"),
+        }
+    }
     std::future::pending::<()>().await;
+    Ok(())
+}
+
+fn write_truth(site: &Site, path: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let rows: Vec<_> = site
+        .truth()
+        .into_iter()
+        .map(|m| {
+            serde_json::json!({
+                "conversation": m.conversation_id, "title": m.conversation_title, "id": m.native_id,
+                "author": m.author, "mine": m.direction.as_str() == "out", "text": m.text,
+                "ms": m.sent_at.as_millisecond(), "edited": m.edited, "file": m.attachment,
+            })
+        })
+        .collect();
+    std::fs::write(path, serde_json::to_vec(&rows)?)?;
     Ok(())
 }

@@ -80,7 +80,7 @@ pub(super) async fn conversations(Shared(state): Shared<Arc<State>>, Query(query
 /// Where a conversation stands in the list, as a sortable word. It names a place and not a row, so that a row that
 /// moves to the top between two pages neither repeats nor hides another.
 fn place(thread: &Thread) -> String {
-    format!("{:013}_{}", thread.activity.as_second(), thread.id)
+    format!("{:013}_{:09}_{}", thread.activity.as_second(), thread.turn, thread.id)
 }
 
 /// Which messages are wanted.

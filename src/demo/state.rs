@@ -114,6 +114,7 @@ impl State {
     /// Adds a message and announces it.
     pub(super) fn say(&self, conversation: &str, author: Option<&str>, text: &str) -> Result<TruthMessage, DemoError> {
         let mut threads = self.threads();
+        let turn = threads.iter().map(|thread| thread.turn).max().unwrap_or(0) + 1;
         let thread = threads
             .iter_mut()
             .find(|thread| thread.id == conversation)
@@ -132,7 +133,7 @@ impl State {
             file: None,
             notice: None,
         };
-        thread.activity = sent_at;
+        (thread.activity, thread.turn) = (sent_at, turn);
         thread.unread = if post.own { 0 } else { thread.unread + 1 };
         thread.posts.push(post.clone());
         let truth = truth_of(thread, &post);
@@ -222,6 +223,6 @@ pub(super) fn summary(thread: &Thread) -> Value {
     });
     json!({
         "id": thread.id, "title": thread.title, "peers": thread.peers, "unread": thread.unread, "preview": preview,
-        "activity": thread.activity, "activity_ms": thread.activity.as_millisecond(),
+        "activity": thread.activity, "activity_ms": thread.activity.as_millisecond(), "turn": thread.turn,
     })
 }

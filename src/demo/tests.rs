@@ -287,6 +287,12 @@ async fn what_is_said_and_changed_reaches_the_socket_the_api_and_the_truth() {
     assert_eq!((push["type"].as_str(), push["conversation"]["id"].as_str()), (Some("message"), Some(last.as_str())));
     agree(&said, &push["message"]);
     assert_eq!(visitor.conversations().await[0]["id"], last);
+    // Whoever speaks next is first, though perhaps in the same second.
+    for message in site.truth().iter().step_by(400) {
+        site.say(&message.conversation_id, None, "Me too").unwrap();
+        assert_eq!(document(&mut socket).await["message"]["text"], "Me too");
+        assert_eq!(visitor.conversations().await[0]["id"], message.conversation_id);
+    }
 
     site.edit(&said.native_id, "Changed").unwrap();
     let push = document(&mut socket).await;

@@ -114,7 +114,7 @@ export class List {
 
   show() {
     const rows = [...this.rows.values()].sort(
-      ({ data: a }, { data: b }) => b.activity_ms - a.activity_ms || (a.id < b.id ? 1 : -1));
+      ({ data: a }, { data: b }) => b.activity_ms - a.activity_ms || b.turn - a.turn || (a.id < b.id ? 1 : -1));
     const foot = this.loading ? [this.spinner] : this.more ? [] : [this.end];
     arrange(this.box, [this.news, ...rows.map((row) => row.node), ...foot]);
   }

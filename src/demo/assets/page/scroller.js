@@ -42,7 +42,7 @@ export class Scroller {
 
   set fromTop(value) {
     const { scrollHeight, clientHeight } = this.box;
-    this.box.scrollTop = this.newestFirst ? value - (scrollHeight - clientHeight) : value;
+    this.box.scrollTop = this.newestFirst ? Math.min(0, value - (scrollHeight - clientHeight)) : value;
   }
 
   get fromBottom() {

@@ -125,7 +125,7 @@ export class Thread {
     const { fromTop } = this.scroller;
     const near = fromTop < (nudges > 1 ? 2 : 80);
     const now = performance.now();
-    const attempt = near && (this.away || now - this.lastAttempt > PATIENCE);
+    const attempt = near && (nudges <= 1 || this.away || now - this.lastAttempt > PATIENCE);
     this.away = !near;
     if (!attempt) return;
     this.lastAttempt = now;
@@ -156,6 +156,7 @@ export class Thread {
       this.fail(error);
     }
     this.loading = false;
+    this.away = true;
     this.show();
     this.fillUp();
   }
