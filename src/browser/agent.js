@@ -334,6 +334,7 @@
     return box === document.body || box === document.documentElement ? document.scrollingElement : box;
   };
   const isAtEnd = (plan) => (plan.end ? sees(plan.end) : false) || (plan.more ? !sees(plan.more) : false);
+  const NUDGE_EVERY = 400; // ms without any news while nothing seems to be loading
   const FAR = 1e9; // the browser clamps it to the edge, also in containers that count downward
   const step = async ({ which }) => {
     shadows = null;
@@ -353,14 +354,23 @@
     if (plan.virtualised ? atEdge() && isAtEnd(plan) && signature(which) === before : isAtEnd(plan)) {
       return { changed: false, end: true, more: false, present: true };
     }
-    if (plan.clickMore) firstOf(plan.more, document)?.click();
-    else if (Math.abs(edge - position) < 2) {
-      // Already at the edge: many sites load only on a scroll event, so go away and come back.
-      box.scrollTop = edge - sign * Math.max(40, 0.1 * box.clientHeight);
+    const arrived = () => (signature(which) !== before && !sees(plan.loading)) || (!plan.virtualised && isAtEnd(plan));
+    // Many sites load only on a scroll event, and pass one over that comes while they are busy: so go
+    // away from the edge and come back, now and then, as a person would.
+    const nudge = async () => {
+      const there = box.scrollTop;
+      box.scrollTop = there - sign * Math.max(40, 0.1 * box.clientHeight);
       await frame();
-      box.scrollTop = sign * FAR;
+      box.scrollTop = plan.virtualised && !atEdge() ? there : sign * FAR;
+    };
+    if (plan.clickMore) firstOf(plan.more, document)?.click();
+    else if (Math.abs(edge - position) < 2) await nudge();
+    const deadline = performance.now() + plan.wait;
+    let changed = await until(arrived, Math.min(NUDGE_EVERY, plan.wait));
+    while (!changed && performance.now() < deadline) {
+      if (!plan.clickMore && !sees(plan.loading)) await nudge();
+      changed = await until(arrived, Math.min(NUDGE_EVERY, deadline - performance.now()));
     }
-    const changed = await until(() => (signature(which) !== before && !sees(plan.loading)) || (!plan.virtualised && isAtEnd(plan)), plan.wait);
     shadows = null;
     const different = signature(which) !== before;
     const end = isAtEnd(plan) && (!plan.virtualised || (atEdge() && !different));

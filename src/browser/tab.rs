@@ -120,7 +120,9 @@ impl Tab {
         let argument = serde_json::to_string(argument).map_err(unwritable)?;
         let context = self.world(step).await?;
         let expression = format!("globalThis.chatferry({name:?}, {argument})");
+        let begun = Instant::now();
         let answer = self.evaluate(step, expression, context, limit).await;
+        tracing::trace!(browser.call = name, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "agent called");
         if answer.as_ref().is_err_and(BrowserError::is_context_lost) {
             *self.world.lock().await = None;
         }
