@@ -66,7 +66,8 @@ fn checked(path: &Path) -> Result<Connection, SqliteError> {
     // FULL: without it a power cut loses up to thousands of acknowledged events (docs/adr, measured).
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;
-         PRAGMA journal_size_limit=67108864; PRAGMA mmap_size=268435456; PRAGMA foreign_keys=ON;",
+         PRAGMA journal_size_limit=67108864; PRAGMA mmap_size=268435456; PRAGMA cache_size=-32768;
+         PRAGMA foreign_keys=ON;",
     )?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)

@@ -122,7 +122,8 @@ async fn after_kill_9_everything_published_is_done_dead_or_pending() {
 }
 
 async fn work_until_killed(folder: &Path, events: u32) {
-    let tell = |what: &str, n: u32| writeln!(std::io::stdout(), "told {what} {n}").unwrap();
+    let mut out = std::io::stdout();
+    let mut tell = |what: &str, n: u32| writeln!(out, "told {what} {n}").unwrap();
     let bus = EmbeddedBus::open(open(folder)).await.unwrap();
     publish(&bus, 0..events).await;
     let mut archive = bus.subscribe(Queue::Archive, 20).await.unwrap();
