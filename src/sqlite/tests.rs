@@ -92,6 +92,48 @@ async fn a_failing_job_leaves_its_neighbours_in_the_group_alone() {
 }
 
 #[tokio::test]
+async fn a_commit_that_fails_is_told_to_everybody_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder.path().join("test.db"));
+    let tables = "CREATE TABLE child (n INTEGER REFERENCES rows (n))";
+    database.write(move |c| c.execute_batch(tables)).await.unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    let holder = database.write(move |_| {
+        let _ = held.recv();
+        Ok::<_, SqliteError>(())
+    });
+    let group = async {
+        let neighbour = insert(&database, 1);
+        // Checked at the commit only, as a full disk is noticed there only.
+        let orphan = "PRAGMA defer_foreign_keys=ON; INSERT INTO child VALUES (99)";
+        let late = database.write(move |c| c.execute_batch(orphan));
+        let letting_go = async { release.send(()).unwrap() };
+        tokio::join!(neighbour, late, letting_go)
+    };
+    let (_, (neighbour, late, ())) = tokio::join!(holder, group);
+    assert!(matches!(&late, Err(SqliteError::Failed(_))), "{late:?}");
+    assert_eq!(neighbour, late);
+    assert!(rows(&database).await.is_empty());
+    insert(&database, 2).await.unwrap();
+    assert_eq!(rows(&database).await, [2]);
+}
+
+/// No test can cut the power: the setting that survives it is looked at instead.
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder.path().join("test.db"));
+    let settings = database
+        .write(|c| {
+            let synchronous: i64 = c.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            let journal: String = c.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            Ok::<_, SqliteError>((synchronous, journal))
+        })
+        .await;
+    assert_eq!(settings, Ok((2, "wal".to_owned())));
+}
+
+#[tokio::test]
 async fn half_of_a_failed_job_does_not_stay() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder.path().join("test.db"));

@@ -184,4 +184,8 @@ pub async fn a_later_title_stays(fixture: &impl StoreFixture) {
     // A repetition may bring a new title too.
     archive(&*store, &[titled(3, 40, "Anna C.")]).await;
     assert_eq!(title().await, "Anna C.");
+    // The same title seen later is later than what was seen between.
+    archive(&*store, &[titled(1, 60, "Anna C.")]).await;
+    archive(&*store, &[titled(4, 50, "Anna once")]).await;
+    assert_eq!(title().await, "Anna C.");
 }
