@@ -39,6 +39,20 @@ async fn rows(database: &Database) -> Vec<i64> {
         .unwrap()
 }
 
+/// Occupies the writer. Once this returns the job runs, alone in its group, so that whatever is
+/// submitted before the sender is used makes up the next group.
+async fn occupy(database: &Database) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, running) = oneshot::channel();
+    database.post(move |_| {
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok::<_, SqliteError>(())
+    });
+    running.await.unwrap();
+    release
+}
+
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
 }
@@ -67,12 +81,7 @@ async fn a_failing_job_leaves_its_neighbours_in_the_group_alone() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder.path().join("test.db"));
     insert(&database, 5).await.unwrap();
-    // The first job holds the writer until the others wait, so that they are one group.
-    let (release, held) = mpsc::channel::<()>();
-    let holder = database.write(move |_| {
-        let _ = held.recv();
-        Ok::<_, SqliteError>(())
-    });
+    let release = occupy(&database).await;
     let group = async {
         let jobs = futures::future::join_all((0..20).map(|n| insert(&database, n)));
         let panicking = database.write(|c| -> Result<(), SqliteError> {
@@ -82,8 +91,7 @@ async fn a_failing_job_leaves_its_neighbours_in_the_group_alone() {
         let letting_go = async { release.send(()).unwrap() };
         tokio::join!(jobs, panicking, letting_go)
     };
-    let (held, (outcomes, panicked, ())) = tokio::join!(holder, group);
-    held.unwrap();
+    let (outcomes, panicked, ()) = group.await;
     assert_eq!(panicked, Err(SqliteError::Panicked));
     for (n, outcome) in outcomes.into_iter().enumerate() {
         assert_eq!(outcome.is_err(), n == 5, "{n}: {outcome:?}");
@@ -97,11 +105,7 @@ async fn a_commit_that_fails_is_told_to_everybody_in_it() {
     let database = open(&folder.path().join("test.db"));
     let tables = "CREATE TABLE child (n INTEGER REFERENCES rows (n))";
     database.write(move |c| c.execute_batch(tables)).await.unwrap();
-    let (release, held) = mpsc::channel::<()>();
-    let holder = database.write(move |_| {
-        let _ = held.recv();
-        Ok::<_, SqliteError>(())
-    });
+    let release = occupy(&database).await;
     let group = async {
         let neighbour = insert(&database, 1);
         // Checked at the commit only, as a full disk is noticed there only.
@@ -110,7 +114,7 @@ async fn a_commit_that_fails_is_told_to_everybody_in_it() {
         let letting_go = async { release.send(()).unwrap() };
         tokio::join!(neighbour, late, letting_go)
     };
-    let (_, (neighbour, late, ())) = tokio::join!(holder, group);
+    let (neighbour, late, ()) = group.await;
     assert!(matches!(&late, Err(SqliteError::Failed(_))), "{late:?}");
     assert_eq!(neighbour, late);
     assert!(rows(&database).await.is_empty());
