@@ -5,10 +5,10 @@
 //! again as after a restart) and one line of `bus_contract!` or `store_contract!`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "contract/bus.rs"]
+#[path = "contract/bus/mod.rs"]
 #[macro_use]
 mod bus;
-#[path = "contract/store.rs"]
+#[path = "contract/store/mod.rs"]
 #[macro_use]
 mod store;
 #[path = "contract/embedded.rs"]

@@ -39,6 +39,20 @@ async fn rows(database: &Database) -> Vec<i64> {
         .unwrap()
 }
 
+/// Occupies the writer. Once this returns the job runs, alone in its group, so that whatever is
+/// submitted before the sender is used makes up the next group.
+async fn occupy(database: &Database) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, running) = oneshot::channel();
+    database.post(move |_| {
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok::<_, SqliteError>(())
+    });
+    running.await.unwrap();
+    release
+}
+
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
 }
@@ -67,12 +81,7 @@ async fn a_failing_job_leaves_its_neighbours_in_the_group_alone() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder.path().join("test.db"));
     insert(&database, 5).await.unwrap();
-    // The first job holds the writer until the others wait, so that they are one group.
-    let (release, held) = mpsc::channel::<()>();
-    let holder = database.write(move |_| {
-        let _ = held.recv();
-        Ok::<_, SqliteError>(())
-    });
+    let release = occupy(&database).await;
     let group = async {
         let jobs = futures::future::join_all((0..20).map(|n| insert(&database, n)));
         let panicking = database.write(|c| -> Result<(), SqliteError> {
@@ -82,13 +91,50 @@ async fn a_failing_job_leaves_its_neighbours_in_the_group_alone() {
         let letting_go = async { release.send(()).unwrap() };
         tokio::join!(jobs, panicking, letting_go)
     };
-    let (held, (outcomes, panicked, ())) = tokio::join!(holder, group);
-    held.unwrap();
+    let (outcomes, panicked, ()) = group.await;
     assert_eq!(panicked, Err(SqliteError::Panicked));
     for (n, outcome) in outcomes.into_iter().enumerate() {
         assert_eq!(outcome.is_err(), n == 5, "{n}: {outcome:?}");
     }
     assert_eq!(rows(&database).await, (0..20).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_told_to_everybody_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder.path().join("test.db"));
+    let tables = "CREATE TABLE child (n INTEGER REFERENCES rows (n))";
+    database.write(move |c| c.execute_batch(tables)).await.unwrap();
+    let release = occupy(&database).await;
+    let group = async {
+        let neighbour = insert(&database, 1);
+        // Checked at the commit only, as a full disk is noticed there only.
+        let orphan = "PRAGMA defer_foreign_keys=ON; INSERT INTO child VALUES (99)";
+        let late = database.write(move |c| c.execute_batch(orphan));
+        let letting_go = async { release.send(()).unwrap() };
+        tokio::join!(neighbour, late, letting_go)
+    };
+    let (neighbour, late, ()) = group.await;
+    assert!(matches!(&late, Err(SqliteError::Failed(_))), "{late:?}");
+    assert_eq!(neighbour, late);
+    assert!(rows(&database).await.is_empty());
+    insert(&database, 2).await.unwrap();
+    assert_eq!(rows(&database).await, [2]);
+}
+
+/// No test can cut the power: the setting that survives it is looked at instead.
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder.path().join("test.db"));
+    let settings = database
+        .write(|c| {
+            let synchronous: i64 = c.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            let journal: String = c.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            Ok::<_, SqliteError>((synchronous, journal))
+        })
+        .await;
+    assert_eq!(settings, Ok((2, "wal".to_owned())));
 }
 
 #[tokio::test]
@@ -157,10 +203,10 @@ async fn a_full_disk_refuses_in_words_keeps_what_is_there_and_goes_on_when_there
 async fn no_acknowledged_write_is_lost_by_kill_9() {
     const ROLE: &str = "CHATFERRY_TEST_SQLITE_CHILD";
     if let Some(path) = std::env::var_os(ROLE) {
-        let database = open(Path::new(&path));
+        let (database, mut out) = (open(Path::new(&path)), std::io::stdout());
         for n in 0.. {
             insert(&database, n).await.unwrap();
-            writeln!(std::io::stdout(), "acknowledged {n}").unwrap();
+            writeln!(out, "acknowledged {n}").unwrap();
         }
     }
     let folder = tempfile::tempdir().unwrap();

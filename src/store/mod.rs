@@ -1,7 +1,7 @@
 //! The record of everything that was seen: the embedded store.
 //!
 //! Every adapter behaves as [`crate::ports::store`] says and passes the suite in
-//! `tests/contract/store.rs`.
+//! `tests/contract/store`.
 
 mod error;
 pub mod sqlite;

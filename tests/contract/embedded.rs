@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chatferry::bus::{self, EmbeddedBus, topology};
 use chatferry::domain::EventType;
 use chatferry::fault::{Code, Scope};
-use chatferry::ports::{Bus, Queue, Settlement, Store};
+use chatferry::ports::{Bus, Outgoing, Queue, Settlement, Store};
 use chatferry::sqlite::{Database, Migration};
 use chatferry::store::{self, SqliteStore};
 use tempfile::TempDir;
@@ -122,7 +122,8 @@ async fn after_kill_9_everything_published_is_done_dead_or_pending() {
 }
 
 async fn work_until_killed(folder: &Path, events: u32) {
-    let tell = |what: &str, n: u32| writeln!(std::io::stdout(), "told {what} {n}").unwrap();
+    let mut out = std::io::stdout();
+    let mut tell = |what: &str, n: u32| writeln!(out, "told {what} {n}").unwrap();
     let bus = EmbeddedBus::open(open(folder)).await.unwrap();
     publish(&bus, 0..events).await;
     let mut archive = bus.subscribe(Queue::Archive, 20).await.unwrap();
@@ -186,6 +187,31 @@ async fn a_full_disk_holds_publishing_up_and_loses_nothing() {
     let mut archive = bus.subscribe(Queue::Archive, 60_000).await.unwrap();
     let taken = take(&mut *archive, accepted as usize + 10).await;
     assert_eq!(taken.iter().map(number).collect::<Vec<_>>(), (0..accepted + 10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_could_not_be_settled_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    let bus = EmbeddedBus::open(database.clone()).await.unwrap();
+    bus.publish(&[Outgoing { body: vec![b' '; 50_000], ..event(1) }, event(2)]).await.unwrap();
+    let mut archive = bus.subscribe(Queue::Archive, 2).await.unwrap();
+    let taken = take(&mut *archive, 2).await;
+    // A dead letter needs room of its own before the queue gives any back.
+    database.limit_pages(1).await.unwrap();
+    let dead = Settlement::Dead { code: Code::Internal, reason: "a cause".to_owned() };
+    let both = vec![(taken[0].tag, dead), (taken[1].tag, Settlement::Done)];
+    let refusal = archive.settle(both.clone()).await.unwrap_err();
+    assert_eq!((refusal.code(), refusal.class().is_retryable()), (Code::DiskFull, true));
+    database.limit_pages(10_000).await.unwrap();
+    // The old tags are void; both come to the same hands, although its prefetch was used up.
+    archive.settle(both).await.unwrap();
+    let again = take(&mut *archive, 2).await;
+    assert_eq!(
+        again.iter().map(|d| (d.id, d.redelivered)).collect::<Vec<_>>(),
+        [(event(1).id, true), (event(2).id, true)]
+    );
+    assert_eq!(bus.dead_letters().await.unwrap(), 0);
 }
 
 /// A settlement whose caller went away: what it held comes again or is done, and the hand is free.

@@ -21,12 +21,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const INSERT_MESSAGE: &str =
     "INSERT INTO messages (key, conversation, position, revision, content, observed_at, origin,
     direction, author, sent_at, sent_at_precision, native_id, attachments, text)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (key) DO NOTHING";
-const SELECT_VERSION: &str = "SELECT revision, observed_at, content, position FROM messages WHERE key = ?1";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (conversation, key) DO NOTHING";
+const SELECT_VERSION: &str = "SELECT revision, observed_at, content, position FROM messages
+    WHERE conversation = ?1 AND key = ?2";
 // The origin stays: it says which path brought the message in first.
-const REPLACE_MESSAGE: &str = "UPDATE messages SET position = ?2, revision = ?3, content = ?4, observed_at = ?5,
-    direction = ?6, author = ?7, sent_at = ?8, sent_at_precision = ?9, native_id = ?10, attachments = ?11, text = ?12
-    WHERE key = ?1";
+const REPLACE_MESSAGE: &str = "UPDATE messages SET position = ?3, revision = ?4, content = ?5, observed_at = ?6,
+    direction = ?7, author = ?8, sent_at = ?9, sent_at_precision = ?10, native_id = ?11, attachments = ?12, text = ?13
+    WHERE conversation = ?1 AND key = ?2";
 const SELECT_CONVERSATION: &str = "SELECT id, title, title_at FROM conversations WHERE key = ?1";
 const INSERT_CONVERSATION: &str = "INSERT INTO conversations (key, account, native_id, title, title_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id";
@@ -128,7 +129,7 @@ pub(super) fn write(
             archived.inserted += 1;
             conversation.inserted += 1;
             conversation.changed = true;
-        } else if revise(connection, prepared)? {
+        } else if revise(connection, conversation.id, prepared)? {
             archived.revised += 1;
             conversation.changed = true;
         } else {
@@ -177,16 +178,17 @@ fn touch(connection: &Connection, prepared: &Prepared, now: i64) -> Result<Touch
 
 /// Lets the greater version stay; true if a reader would notice. A later look at an unchanged message
 /// only moves the time of observation.
-fn revise(connection: &Connection, prepared: &Prepared) -> Result<bool, SqliteError> {
+fn revise(connection: &Connection, conversation: i64, prepared: &Prepared) -> Result<bool, SqliteError> {
     let (message, version) = (&prepared.captured.message, prepared.version);
     let key = message.key.to_bytes();
-    let known = connection.prepare_cached(SELECT_VERSION)?.query_row([&key], |row| {
+    let known = connection.prepare_cached(SELECT_VERSION)?.query_row((conversation, &key), |row| {
         Ok(Version { revision: row.get(0)?, observed_at: row.get(1)?, content: row.get(2)?, position: row.get(3)? })
     })?;
     if version <= known {
         return Ok(false);
     }
     connection.prepare_cached(REPLACE_MESSAGE)?.execute(params![
+        conversation,
         key,
         version.position,
         version.revision,

@@ -23,11 +23,14 @@ CREATE INDEX conversations_of_account ON conversations (account, last_sent_at DE
 CREATE INDEX conversations_due ON conversations (due_at, key) WHERE due_at IS NOT NULL;
 
 CREATE TABLE messages (
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE,
-    conversation INTEGER NOT NULL REFERENCES conversations (id), position INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL REFERENCES conversations (id), key BLOB NOT NULL,
+    position INTEGER NOT NULL,
     revision INTEGER NOT NULL, content BLOB NOT NULL, observed_at INTEGER NOT NULL, origin TEXT NOT NULL,
     direction TEXT NOT NULL, author TEXT NOT NULL, sent_at INTEGER, sent_at_precision TEXT NOT NULL,
-    native_id TEXT, attachments TEXT, text TEXT NOT NULL
+    native_id TEXT, attachments TEXT, text TEXT NOT NULL,
+    -- A key alone is unique already; with the conversation before it, a batch of one conversation
+    -- writes neighbouring pages of the index instead of one page per message.
+    UNIQUE (conversation, key)
 ) STRICT;
 CREATE INDEX messages_in_order ON messages (conversation, position, key);
 

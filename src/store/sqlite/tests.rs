@@ -16,6 +16,7 @@ async fn no_hot_reading_scans_or_sorts() {
         "SELECT min(due_at) FROM conversations WHERE due_at IS NOT NULL",
         "SELECT text FROM messages WHERE conversation = (SELECT id FROM conversations WHERE key = x'00')
             AND position >= 3 AND (position, key) <= (7, x'00') ORDER BY position, key LIMIT 5",
+        "SELECT revision FROM messages WHERE conversation = 1 AND key = x'00'",
         "SELECT key, sent_at FROM messages WHERE conversation = 1 ORDER BY position DESC, key DESC LIMIT 1",
         "SELECT max(messages) FROM analyses WHERE conversation = x'00' AND up_to = x'00'",
         "SELECT id FROM analyses WHERE conversation = x'00' ORDER BY messages DESC, created_at DESC, id DESC LIMIT 1",
