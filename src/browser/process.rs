@@ -263,9 +263,8 @@ fn group_members(group: Pid) -> Vec<u32> {
 
 /// Children of the zygote write their command line anew, as one string with spaces.
 fn is_renderer(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-        line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == b"--type=renderer")
-    })
+    fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|line| line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == b"--type=renderer"))
 }
 
 #[cfg(test)]

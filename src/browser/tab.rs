@@ -122,7 +122,11 @@ impl Tab {
         let expression = format!("globalThis.chatferry({name:?}, {argument})");
         let begun = Instant::now();
         let answer = self.evaluate(step, expression, context, limit).await;
-        tracing::trace!(browser.call = name, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "agent called");
+        tracing::trace!(
+            browser.call = name,
+            duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "agent called"
+        );
         if answer.as_ref().is_err_and(BrowserError::is_context_lost) {
             *self.world.lock().await = None;
         }
