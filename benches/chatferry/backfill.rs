@@ -15,18 +15,52 @@ use chatferry::selectors::Query;
 use chatferry::telemetry::ProgressSink;
 use serde_json::{Value, json};
 
-use super::rig;
+use super::{extraction, rig};
 
 const MESSAGES: u32 = 5_000;
 const REPETITIONS: usize = 3;
+
+/// Scrolls to the top, frame by frame, until the page says that this is the start, or for ten seconds,
+/// since no call may last longer than a command's deadline; reads nothing.
+const BARE_SCROLL: &str = r##"(async () => {
+  const box = document.querySelector("#messages"), begun = performance.now();
+  const isStart = () => document.querySelector(".history-start") !== null;
+  while (!isStart() && performance.now() - begun < 10000) {
+    box.scrollTop = 0;
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  }
+  return JSON.stringify([isStart(), (performance.now() - begun) / 1000]);
+})()"##;
 
 pub async fn run() -> Value {
     json!({ "messages": MESSAGES, "page_size": 50, "plain": shape(false).await, "virtualised": shape(true).await })
 }
 
+/// Seconds that the page alone needs to load everything.
+async fn bare() -> f64 {
+    let site = Site::start(options(false)).await.unwrap();
+    let folder = rig::folder();
+    let page = extraction::longest_conversation(&site, folder.path()).await;
+    let mut seconds = 0.0;
+    let mut is_start = false;
+    while !is_start {
+        let more: f64;
+        (is_start, more) = serde_json::from_str(&page.evaluate(BARE_SCROLL).await.unwrap()).unwrap();
+        seconds += more;
+    }
+    Box::new(page).close().await;
+    site.stop().await;
+    seconds
+}
+
 async fn shape(virtualised: bool) -> Value {
     let mut runs: Vec<Spent> = Vec::new();
+    let mut page_alone = Vec::new();
     for _ in 0..REPETITIONS {
+        if !virtualised {
+            page_alone.push(bare().await);
+            eprintln!("bench:   the page alone: {:.2} s", page_alone[page_alone.len() - 1]);
+        }
         let spent = one(virtualised).await;
         eprintln!("bench:   virtualised={virtualised}: {spent:?}");
         runs.push(spent);
@@ -40,20 +74,24 @@ async fn shape(virtualised: bool) -> Value {
         "seconds_stepping": rig::round(of(|spent| spent.step)),
         "seconds_reading": rig::round(of(|spent| spent.thread)),
         "share_waiting_for_the_page": rig::round(of(|spent| (spent.step + spent.wait) / spent.conversation)),
-        "seconds_outside_the_page": rig::round(of(|spent| spent.conversation - spent.step - spent.thread - spent.wait)),
+        "seconds_in_rust": rig::round(of(|spent| spent.conversation - spent.step - spent.thread - spent.wait)),
         "whole_pass_seconds": rig::round(of(|spent| spent.pass)),
+        "page_alone_seconds": if virtualised { Value::Null } else { rig::round(rig::median(&page_alone)) },
     })
 }
 
-async fn one(virtualised: bool) -> Spent {
-    let options = SiteOptions {
+fn options(virtualised: bool) -> SiteOptions {
+    SiteOptions {
         conversations: 1,
         messages: 20,
         long_conversation: Some(MESSAGES),
         virtualised,
         ..SiteOptions::default()
-    };
-    let site = Site::start(options).await.unwrap();
+    }
+}
+
+async fn one(virtualised: bool) -> Spent {
+    let site = Site::start(options(virtualised)).await.unwrap();
     let folder = rig::folder();
     let mut config = rig::config(folder.path(), Some(&site));
     if virtualised {
@@ -64,7 +102,10 @@ async fn one(virtualised: bool) -> Spent {
     app.browser = Arc::new(Timed { browser: app.browser.clone(), spent: spent.clone() });
     let account = app.accounts(None).unwrap().remove(0);
     let summary = app.collector(account, ProgressSink::default()).once().await.unwrap();
-    assert_eq!((summary.found.new, summary.found.gaps), (u64::from(MESSAGES) + 20, 0));
+    let found = summary.found;
+    // A figure for a history that was read only in part would say nothing.
+    let expected = u64::from(MESSAGES) + 20;
+    assert_eq!((found.new, found.gaps), (expected, 0), "new messages and gaps, virtualised={virtualised}");
     assert!(app.close().await.is_empty());
     site.stop().await;
     let mut spent = spent.lock().unwrap().clone();

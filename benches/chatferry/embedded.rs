@@ -91,7 +91,7 @@ fn event(conversation: u32, n: u32) -> (Envelope, MessageKey, Known) {
     let position = i64::from(n) << 20;
     let sent_at = jiff::Timestamp::from_second(1_790_000_000 + i64::from(n) * 60).unwrap();
     let observed_at = jiff::Timestamp::from_second(1_795_000_000).unwrap();
-    let text = "The ferry leaves at nine, so let us meet at the pier a little before that. ".repeat(4);
+    let text = "The ferry leaves at nine, so let us meet at the pier a little before that. ".repeat(6);
     let message = Message {
         key,
         native_id: Some(id),

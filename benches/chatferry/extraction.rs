@@ -1,6 +1,7 @@
 //! One call of the page agent against the bare script that an impatient person would write for this very
 //! page: same page, same isolated world, same fields, in turn.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,17 +51,7 @@ async fn measure(messages: u32, rounds: usize) -> Value {
     };
     let site = Site::start(options).await.unwrap();
     let folder = rig::folder();
-    let config = rig::config(folder.path(), Some(&site));
-    let pack = Arc::new(Library::open(&config.selectors_dir).unwrap().load(config.accounts[0].id.site()).unwrap());
-    let request = SessionRequest {
-        account: config.accounts[0].id.clone(),
-        base_url: site.base_url().parse().unwrap(),
-        profile: profile::profile_of(folder.path(), &config.accounts[0].id),
-        pack: pack.clone(),
-    };
-    let browser = app::chromium(&config, folder.path(), Arc::new(Counters::default()));
-    let page = browser.open_page(request).await.unwrap();
-    open_longest(&page, &pack.pack, &config, &site).await;
+    let page = longest_conversation(&site, folder.path()).await;
 
     // What is compared must be the same.
     let reading = page.thread().await.unwrap();
@@ -105,16 +96,21 @@ async fn measure(messages: u32, rounds: usize) -> Value {
     })
 }
 
-/// Logs in and opens the conversation that has most messages.
-async fn open_longest(
-    page: &ChromiumPage,
-    pack: &chatferry::selectors::Pack,
-    config: &chatferry::config::Config,
-    site: &Site,
-) {
+/// A browser, logged in, with the conversation open that has most messages.
+pub async fn longest_conversation(site: &Site, folder: &Path) -> ChromiumPage {
+    let config = rig::config(folder, Some(site));
     let account = &config.accounts[0];
+    let pack = Arc::new(Library::open(&config.selectors_dir).unwrap().load(account.id.site()).unwrap());
+    let request = SessionRequest {
+        account: account.id.clone(),
+        base_url: site.base_url().parse().unwrap(),
+        profile: profile::profile_of(folder, &account.id),
+        pack: pack.clone(),
+    };
+    let browser = app::chromium(&config, folder, Arc::new(Counters::default()));
+    let page = browser.open_page(request).await.unwrap();
     let credentials = Credentials { username: &account.username, password: &account.password };
-    login::log_in(page, pack, account.id.site().as_str(), credentials).await.unwrap();
+    login::log_in(&page, &pack.pack, account.id.site().as_str(), credentials).await.unwrap();
     let mut counts = std::collections::BTreeMap::<String, usize>::new();
     for message in site.truth() {
         *counts.entry(message.conversation_id).or_default() += 1;
@@ -123,6 +119,7 @@ async fn open_longest(
     page.open_conversation(&id).await.unwrap();
     let glance = page.wait(Until::Thread(&id), Duration::from_secs(120)).await.unwrap();
     assert_eq!(glance.opened.as_deref(), Some(id.as_str()));
+    page
 }
 
 /// Milliseconds by the page's own clock.

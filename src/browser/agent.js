@@ -12,20 +12,45 @@
 
   // ---- finding -----------------------------------------------------------------------------------
 
-  /** Open shadow roots below a root; most pages have none, so the walk is made once per call. */
+  // Looking at every element for a shadow root costs as much as reading the messages. Most pages have
+  // none: there only what was inserted since is looked at, and everything again after a while, because
+  // a root can be attached to an element that was there before.
+  const LOOK_AGAIN = 1000; // ms
+  const MOST_INSERTED = 1000; // nodes to keep; beyond that everything is looked at
+  let inserted = [];
+  let noneSince = -Infinity;
+  const note = (records) => {
+    for (const { addedNodes } of records) {
+      if (inserted.length + addedNodes.length > MOST_INSERTED) { inserted = []; noneSince = -Infinity; }
+      if (noneSince > -Infinity) for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) inserted.push(node);
+    }
+  };
+  const insertions = new MutationObserver(note);
+  insertions.observe(document, { subtree: true, childList: true });
+  const findRoots = (root, found) => {
+    const elements = root.querySelectorAll("*");
+    for (let n = 0; n < elements.length; n++) {
+      const { shadowRoot } = elements[n];
+      if (shadowRoot) {
+        found.push(shadowRoot);
+        findRoots(shadowRoot, found);
+      }
+    }
+    return found;
+  };
+  const hasRoot = (element) => element.shadowRoot !== null || findRoots(element, []).length > 0;
+
+  /** Open shadow roots below the document; the same within one call. */
   let shadows = null;
   const shadowRoots = () => {
     if (shadows) return shadows;
-    shadows = [];
-    const walk = (root) => {
-      for (const element of root.querySelectorAll("*")) {
-        if (element.shadowRoot) {
-          shadows.push(element.shadowRoot);
-          walk(element.shadowRoot);
-        }
-      }
-    };
-    walk(document);
+    note(insertions.takeRecords());
+    const now = performance.now();
+    const isKnown = now - noneSince < LOOK_AGAIN && !inserted.some(hasRoot);
+    inserted = [];
+    if (isKnown) return (shadows = []);
+    shadows = findRoots(document, []);
+    noneSince = shadows.length ? -Infinity : now;
     return shadows;
   };
   /** True if a node lies below scope, through shadow borders. */
@@ -44,7 +69,7 @@
     return null;
   };
   const cssAll = (css, scope) => {
-    const found = [...scope.querySelectorAll(css)];
+    const found = Array.from(scope.querySelectorAll(css));
     for (const root of shadowRoots()) if (isBelow(root, scope)) found.push(...root.querySelectorAll(css));
     return found;
   };
@@ -80,6 +105,9 @@
     return text.trim();
   };
 
+  /** A selector of the row itself and nothing else: no element below it can match. */
+  const OWN_ONLY = /^:scope(?:[.#][\w-]+|\[[\w-]+(?:[~|^$*]?=(?:[\w-]+|"[^"\\]*"|'[^'\\]*'))?\])*$/;
+
   /** One alternative as two functions: `first(scope)` and `all(scope)` give elements, `value(el)` a string or null. */
   const compileAlternative = (alternative) => {
     const { css, xpath, text, attr, regex, read } = alternative;
@@ -90,6 +118,9 @@
     if (self) {
       first = (scope) => scope;
       all = (scope) => [scope];
+    } else if (own && OWN_ONLY.test(css)) {
+      first = (scope) => (scope.matches ? (scope.matches(css) ? scope : null) : cssFirst(css, scope));
+      all = (scope) => (scope.matches ? (scope.matches(css) ? [scope] : []) : cssAll(css, scope));
     } else if (own) {
       // `:scope` means the row itself, which querySelector never returns.
       first = (scope) => (scope.matches?.(css) ? scope : cssFirst(css, scope));
@@ -114,15 +145,17 @@
     };
     // Rows are found by their place alone; reading the text of each only to see that there is one
     // would cost more than all the rest.
-    const isThere = attr === undefined && pattern === null ? () => true : (element) => value(element) !== null;
-    return { first, all, value, isThere };
+    const always = attr === undefined && pattern === null;
+    const isThere = always ? () => true : (element) => value(element) !== null;
+    return { first, all, value, isThere, plain: always && !own && xpath === undefined ? css : undefined };
   };
   const compile = (query) => (query ? query.any.map(compileAlternative) : null);
 
   /** The elements of the first alternative that matches anything with a value. */
   const allOf = (query, scope) => {
     for (let i = 0; i < query.length; i++) {
-      const found = query[i].all(scope).filter(query[i].isThere);
+      const every = query[i].all(scope);
+      const found = query[i].plain === undefined ? every.filter(query[i].isThere) : every;
       if (found.length) return { found, index: i };
     }
     return { found: [], index: -1 };
@@ -244,6 +277,16 @@
     const right = middle > frame.left + frame.width / 2;
     return right === (side === "right");
   };
+  const NONE = [];
+  const valuesOf = (query, row) => {
+    let values = NONE;
+    for (const alternative of query) {
+      // Most rows have none, and asking so is far cheaper than making an empty list.
+      if (alternative.first(row) === null) continue;
+      values = values.concat(alternative.all(row).map(alternative.value).filter((value) => value !== null));
+    }
+    return values;
+  };
   const thread = () => {
     shadows = null;
     const { rows: plain, index } = messageRows();
@@ -254,18 +297,15 @@
     for (let n = 0; n < rows.length; n++) {
       const row = rows[n];
       if (isMessage && !isMessage.has(row)) {
-        read[n] = { s: date.read(row) ?? "" };
+        read[n] = [null, null, null, null, false, NONE, date.read(row) ?? ""];
         continue;
       }
-      const out = { t: text.read(row) };
-      if (Q.native) out.i = native.read(row);
-      if (Q.author) out.a = author.read(row);
-      if (Q.sentAt) out.w = sentAt.read(row);
-      if ((Q.own && has(Q.own, row)) || isOwnSide(row)) out.o = true;
-      if (Q.attachments) {
-        const files = Q.attachments.flatMap((alternative) => alternative.all(row).map((element) => alternative.value(element)).filter((value) => value !== null));
-        if (files.length) out.f = files;
-      }
+      // As `ThreadRow`: id, author, text, time, own, files; what is missing at the end is left out.
+      const out = [native.read(row), author.read(row), text.read(row), sentAt.read(row)];
+      const files = Q.attachments ? valuesOf(Q.attachments, row) : NONE;
+      const own = (Q.own && has(Q.own, row)) || isOwnSide(row);
+      if (own || files.length) out.push(own);
+      if (files.length) out.push(files);
       read[n] = out;
     }
     if (messages.order === "newest_first") read.reverse();
@@ -319,10 +359,23 @@
     }
     return "";
   };
+  /** The rows as far as their number and both ends go: while a long history is loaded this is asked at
+   *  every change of the page, so no list is made of thousands that have not changed. */
+  const edges = (which) => {
+    const [query, skip] = which === "list" ? [Q.row, Q.skip] : [Q.message, Q.notMessage];
+    if (!skip && shadowRoots().length === 0) {
+      for (const { plain } of query) {
+        if (plain === undefined) break;
+        const rows = document.querySelectorAll(plain);
+        if (rows.length) return rows;
+      }
+    }
+    return which === "list" ? listRows().rows : messageRows().rows;
+  };
   /** Tells whether the rows in the page are still the same ones. */
   const signature = (which) => {
     shadows = null;
-    const { rows } = which === "list" ? listRows() : messageRows();
+    const rows = edges(which);
     return `${rows.length}|${edgeKey(rows[0])}|${edgeKey(rows[rows.length - 1])}`;
   };
   const frame = () => new Promise((resolve) => {

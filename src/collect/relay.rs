@@ -60,35 +60,58 @@ impl Relay {
         }
     }
 
+    /// Publishes batch after batch. While one is on its way, the one before it is marked and the next
+    /// one is read: bus and spool are different files, or different machines.
     async fn empty_spool(&self) -> Result<(), AnyFault> {
+        let mut batch = self.spool.waiting(0, BATCH).await?;
+        let mut confirmed = Vec::new();
         loop {
-            self.pass_gaps_on().await?;
-            let batch = self.spool.oldest(BATCH).await?;
-            if batch.is_empty() {
-                return Ok(());
+            let gaps = self.pass_gaps_on().await;
+            let Some(last) = batch.last().map(|pending| pending.seq) else {
+                self.mark(confirmed).await?;
+                return gaps;
+            };
+            let (marked, sent, following) =
+                tokio::join!(self.mark(confirmed), self.publish(batch), self.spool.waiting(last, BATCH));
+            let sent = sent?;
+            // Whatever else went wrong, what the bus holds is not sent again.
+            let wrong = sent.refused.or(marked.err()).or(gaps.err());
+            match (wrong, following) {
+                (None, Ok(following)) => (confirmed, batch) = (sent.confirmed, following),
+                (wrong, following) => {
+                    self.mark(sent.confirmed).await?;
+                    let following = following.map(drop).map_err(AnyFault::from);
+                    return wrong.map_or(following, Err);
+                }
             }
-            self.publish(batch).await?;
         }
     }
 
-    async fn publish(&self, batch: Vec<Pending>) -> Result<(), AnyFault> {
+    async fn publish(&self, batch: Vec<Pending>) -> Result<Sent, AnyFault> {
         let (seqs, events): (Vec<i64>, Vec<Outgoing>) =
             batch.into_iter().map(|pending| (pending.seq, pending.outgoing)).unzip();
         let outcomes = self.bus.publish(&events).await?;
         crash_point(CrashPoint::RelayPublished);
-        let mut refused = None;
-        let mut confirmed = Vec::with_capacity(seqs.len());
+        let mut sent = Sent { confirmed: Vec::with_capacity(seqs.len()), refused: None };
         for (seq, outcome) in seqs.into_iter().zip(outcomes) {
             match outcome {
-                Ok(()) => confirmed.push(seq),
-                Err(fault) => refused = Some(fault),
+                Ok(()) => sent.confirmed.push(seq),
+                Err(fault) => sent.refused = Some(fault),
             }
+        }
+        Ok(sent)
+    }
+
+    /// Takes what the bus has confirmed out of the spool.
+    async fn mark(&self, confirmed: Vec<i64>) -> Result<(), AnyFault> {
+        if confirmed.is_empty() {
+            return Ok(());
         }
         let count = confirmed.len() as u64;
         self.spool.confirmed(confirmed).await?;
         EventPublished { count }.emit(&self.counters);
         crash_point(CrashPoint::RelayMarked);
-        refused.map_or(Ok(()), Err)
+        Ok(())
     }
 
     async fn pass_gaps_on(&self) -> Result<(), AnyFault> {
@@ -100,4 +123,12 @@ impl Relay {
         }
         Ok(self.spool.gaps_recorded(last).await?)
     }
+}
+
+/// What the bus did with a batch.
+struct Sent {
+    /// Places in the spool, in order.
+    confirmed: Vec<i64>,
+    /// Why the others are not among them.
+    refused: Option<AnyFault>,
 }

@@ -253,15 +253,15 @@ impl Spool {
         Ok(news)
     }
 
-    /// The oldest events that wait, at most `limit`.
+    /// The oldest events that wait and stand behind `after` (0: all), at most `limit`.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn oldest(&self, limit: u32) -> Result<Vec<Pending>, CollectError> {
+    pub async fn waiting(&self, after: i64, limit: u32) -> Result<Vec<Pending>, CollectError> {
         let read = move |connection: &Connection| -> Result<Vec<Pending>, SqliteError> {
-            let mut statement =
-                connection.prepare_cached("SELECT seq, id, kind, site, body FROM pending ORDER BY seq LIMIT ?1")?;
-            let mut rows = statement.query([limit])?;
+            let mut statement = connection
+                .prepare_cached("SELECT seq, id, kind, site, body FROM pending WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+            let mut rows = statement.query(params![after, limit])?;
             let mut list = Vec::new();
             while let Some(row) = rows.next()? {
                 let (kind, site): (String, String) = (row.get(2)?, row.get(3)?);
@@ -276,15 +276,19 @@ impl Spool {
         Ok(self.db.read(read).await?)
     }
 
-    /// Forgets events that the bus has confirmed.
+    /// Forgets events that the bus has confirmed, given in the order of the spool.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn confirmed(&self, seqs: Vec<i64>) -> Result<(), CollectError> {
+        if seqs.is_empty() {
+            return Ok(());
+        }
         let write = move |connection: &Connection| -> Result<(), SqliteError> {
-            let mut statement = connection.prepare_cached("DELETE FROM pending WHERE seq = ?1")?;
-            for seq in seqs {
-                statement.execute([seq])?;
+            let mut statement = connection.prepare_cached("DELETE FROM pending WHERE seq BETWEEN ?1 AND ?2")?;
+            // A run of neighbours is one statement: every number in it was confirmed.
+            for run in seqs.chunk_by(|a, b| a + 1 == *b) {
+                statement.execute(params![run[0], run[run.len() - 1]])?;
             }
             Ok(())
         };

@@ -128,29 +128,26 @@ pub struct ListReading {
 }
 
 /// One row of the open conversation, before carrying and times are resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+///
+/// In the page's answer a row is a list in this order, cut off after its last value: of ten thousand
+/// rows the names of the fields would be a tenth of all that crosses the DevTools socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
 pub struct ThreadRow {
-    /// The text of a date separator; then nothing else is set.
-    #[serde(default, rename = "s")]
-    pub separator: Option<Text>,
     /// The site's id of the message.
-    #[serde(default, rename = "i")]
     pub native_id: Option<String>,
     /// Who wrote it.
-    #[serde(default, rename = "a")]
     pub author: Option<Text>,
-    /// True if a rule of the page says that it is the owner's.
-    #[serde(default, rename = "o")]
-    pub own: bool,
     /// What was written.
-    #[serde(default, rename = "t")]
     pub text: Option<Text>,
     /// When, as written.
-    #[serde(default, rename = "w")]
     pub sent_at: Option<String>,
+    /// True if a rule of the page says that it is the owner's.
+    pub own: bool,
     /// Addresses of attachments.
-    #[serde(default, rename = "f")]
     pub attachments: Vec<Text>,
+    /// The text of a date separator; then nothing else is set.
+    pub separator: Option<Text>,
 }
 
 /// What was read of the open conversation.
@@ -311,4 +308,29 @@ pub trait SitePage: Send + Sync {
 
     /// Closes page and browser and waits until all its processes are gone.
     async fn close(self: Box<Self>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_the_page_is_a_list_that_ends_with_its_last_value() {
+        let answer = r#"{"opened":"7","rows":[["1","Mia","hello"],[null,null,"own",null,true],
+            [],[null,"Mia",null,null,false,["/a.png"]],[null,null,null,null,false,[],"Today"]],"matches":{}}"#;
+        let rows = serde_json::from_str::<ThreadReading>(answer).unwrap().rows;
+        let expected = [
+            ThreadRow {
+                native_id: Some("1".to_owned()),
+                author: Some("Mia".into()),
+                text: Some("hello".into()),
+                ..ThreadRow::default()
+            },
+            ThreadRow { text: Some("own".into()), own: true, ..ThreadRow::default() },
+            ThreadRow::default(),
+            ThreadRow { author: Some("Mia".into()), attachments: vec!["/a.png".into()], ..ThreadRow::default() },
+            ThreadRow { separator: Some("Today".into()), ..ThreadRow::default() },
+        ];
+        assert_eq!(rows, expected);
+    }
 }
