@@ -35,3 +35,4 @@ pub mod lifecycle;
 pub mod ports;
 pub mod resilience;
 pub mod sqlite;
+pub mod store;

@@ -1,6 +1,6 @@
 //! The durable way from the spool to the consumers: the topology as data, and the embedded bus.
 //!
-//! Every adapter behaves as [`crate::ports::bus`] says and passes the suite in `tests/contract/bus.rs`.
+//! Every adapter behaves as [`crate::ports::bus`] says and passes the suite in `tests/contract/bus`.
 
 pub mod embedded;
 mod error;

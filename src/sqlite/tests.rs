@@ -157,10 +157,10 @@ async fn a_full_disk_refuses_in_words_keeps_what_is_there_and_goes_on_when_there
 async fn no_acknowledged_write_is_lost_by_kill_9() {
     const ROLE: &str = "CHATFERRY_TEST_SQLITE_CHILD";
     if let Some(path) = std::env::var_os(ROLE) {
-        let database = open(Path::new(&path));
+        let (database, mut out) = (open(Path::new(&path)), std::io::stdout());
         for n in 0.. {
             insert(&database, n).await.unwrap();
-            writeln!(std::io::stdout(), "acknowledged {n}").unwrap();
+            writeln!(out, "acknowledged {n}").unwrap();
         }
     }
     let folder = tempfile::tempdir().unwrap();

@@ -50,7 +50,7 @@ impl EmbeddedBus {
     /// Those of [`crate::sqlite::Database::read`].
     pub async fn list_dead(&self) -> Result<Vec<DeadLetter>, BusError> {
         let list = "SELECT id, queue, kind, code, reason, failures, first_failed_at, failed_at, body
-                    FROM dead_letters ORDER BY failed_at, queue, id";
+                    FROM dead_letters ORDER BY failed_at, rowid";
         let letters = self.database.read(move |c| {
             let mut letters = Vec::new();
             let mut statement = c.prepare_cached(list)?;

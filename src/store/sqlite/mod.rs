@@ -1,0 +1,137 @@
+//! The store of one machine: tables in the SQLite file that the bus shares.
+//!
+//! Reads see one snapshot each and never wait for a write; writes are durable when they return. Times
+//! are kept in microseconds.
+
+mod archive;
+mod conversations;
+mod records;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::StoreError;
+use crate::domain::event::MessageCaptured;
+use crate::domain::{AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, MessageKey};
+use crate::fault::AnyFault;
+use crate::ports::{
+    Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage,
+};
+use crate::sqlite::{Database, SqliteError};
+pub use schema::MIGRATIONS;
+
+/// The embedded store; clones share it.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// The store in this file, which was opened with [`MIGRATIONS`].
+    pub const fn open(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+    ) -> Result<T, AnyFault> {
+        Ok(self.database.read(work).await.map_err(StoreError::from)?)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+    ) -> Result<T, AnyFault> {
+        Ok(self.database.write(work).await.map_err(StoreError::from)?)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn archive(&self, batch: &[MessageCaptured], rule: DueRule, now: Timestamp) -> Result<Archived, AnyFault> {
+        let prepared = archive::prepare(batch);
+        self.write(move |c| archive::write(c, &prepared, rule, now)).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueConversation>, AnyFault> {
+        self.read(move |c| conversations::due(c, now.as_microsecond(), limit)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, AnyFault> {
+        self.read(|c| conversations::next_due(c)?.map(rows::time).transpose()).await
+    }
+
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey) -> Result<(), AnyFault> {
+        let (conversation, up_to) = (*conversation, *up_to);
+        self.write(move |c| conversations::requested(c, &conversation, &up_to)).await
+    }
+
+    async fn conversation(&self, key: &ConversationKey) -> Result<Option<Conversation>, AnyFault> {
+        let key = *key;
+        self.read(move |c| conversations::one(c, &key)).await
+    }
+
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<Conversation>, AnyFault> {
+        let filter = filter.clone();
+        self.read(move |c| conversations::list(c, &filter)).await
+    }
+
+    async fn messages(&self, key: &ConversationKey, range: MessageRange) -> Result<Vec<StoredMessage>, AnyFault> {
+        let key = *key;
+        self.read(move |c| conversations::messages(c, &key, range)).await
+    }
+
+    async fn save_analysis(&self, analysis: &Analysis) -> Result<bool, AnyFault> {
+        let analysis = analysis.clone();
+        self.write(move |c| records::save_analysis(c, &analysis)).await
+    }
+
+    async fn analysis(&self, id: &AnalysisId) -> Result<Option<Analysis>, AnyFault> {
+        let id = *id;
+        self.read(move |c| records::analysis(c, &id)).await
+    }
+
+    async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
+        self.read(records::latest_analyses).await
+    }
+
+    async fn save_account(&self, status: &AccountStatus) -> Result<(), AnyFault> {
+        let status = status.clone();
+        self.write(move |c| records::save_account(c, &status)).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountStatus>, AnyFault> {
+        self.read(records::accounts).await
+    }
+
+    async fn record_gap(&self, gap: &Gap) -> Result<(), AnyFault> {
+        let gap = gap.clone();
+        self.write(move |c| records::record_gap(c, &gap)).await
+    }
+
+    async fn open_gaps(&self) -> Result<Vec<Gap>, AnyFault> {
+        self.read(records::open_gaps).await
+    }
+
+    async fn counts(&self, account: Option<&AccountId>) -> Result<Counts, AnyFault> {
+        let account = account.cloned();
+        self.read(move |c| conversations::counts(c, account.as_ref())).await
+    }
+
+    async fn mirrored(&self) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
+        self.read(records::mirrored).await
+    }
+
+    async fn save_mirrored(&self, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
+        let rows = rows.clone();
+        self.write(move |c| records::save_mirrored(c, &rows)).await
+    }
+}

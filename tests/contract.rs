@@ -1,0 +1,15 @@
+//! One suite per port, run against every adapter: an embedded adapter that passes it is proved equal
+//! to a real one, so that fast tests may trust it.
+//!
+//! A check knows the port only. An adapter joins by a fixture (how to open it, and how to open it
+//! again as after a restart) and one line of `bus_contract!` or `store_contract!`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "contract/bus/mod.rs"]
+#[macro_use]
+mod bus;
+#[path = "contract/store/mod.rs"]
+#[macro_use]
+mod store;
+#[path = "contract/embedded.rs"]
+mod embedded;

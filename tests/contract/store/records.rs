@@ -1,0 +1,160 @@
+//! Analyses, account states, gaps and what the mirror wrote.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chatferry::domain::{
+    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Sentiment,
+};
+use chatferry::fault::Code;
+
+use super::{StoreFixture, account, archive, at, captured, conversation, key};
+
+fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> Analysis {
+    Analysis {
+        id: AnalysisId::new(&conversation(id), &key(id, up_to), "1", model),
+        account: account("default"),
+        conversation: conversation(id),
+        up_to: key(id, up_to),
+        messages,
+        summary: "They talk about \"lunch\" 🥗.".into(),
+        topics: vec!["lunch".into(), "Mittag".into()],
+        language: Some("de".to_owned()),
+        sentiment: Sentiment::Mixed,
+        priority: Priority::High,
+        last_speaker: Some(Direction::In),
+        needs_reply: true,
+        needs_reply_reason: None,
+        links: vec!["https://x.test".into()],
+        money: vec!["12 €".into()],
+        risk_flags: vec!["asks_for_money".to_owned()],
+        model: model.to_owned(),
+        prompt_version: "1".to_owned(),
+        created_at: at(created),
+    }
+}
+
+pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let first = analysis("c", 3, "m", 4, 10);
+    assert!(store.save_analysis(&first).await.unwrap());
+    let mut second = first.clone();
+    second.summary = "Another answer.".into();
+    assert!(!store.save_analysis(&second).await.unwrap());
+    let store = fixture.open().await;
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first));
+    assert_eq!(store.analysis(&analysis("c", 4, "m", 4, 10).id).await.unwrap(), None);
+    // Many at once: one of them is the first.
+    let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", n, 10)));
+    let saved = futures::future::join_all(answers.map(async |(store, one)| store.save_analysis(&one).await.unwrap()));
+    assert_eq!(saved.await.into_iter().filter(|first| *first).count(), 1);
+}
+
+pub async fn the_latest_analysis_covers_most(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    archive(&*store, &(0..4).map(|n| captured("c", n)).collect::<Vec<_>>()).await;
+    archive(&*store, &[captured("d", 1)]).await;
+    assert!(store.latest_analyses().await.unwrap().is_empty());
+    for one in [
+        analysis("c", 2, "m", 3, 99),
+        analysis("c", 3, "m", 4, 10),
+        analysis("c", 3, "n", 4, 11),
+        analysis("e", 1, "m", 1, 1),
+    ] {
+        assert!(store.save_analysis(&one).await.unwrap());
+    }
+    let latest = store.latest_analyses().await.unwrap();
+    assert_eq!(latest.len(), 2);
+    assert_eq!(latest[&conversation("c")], analysis("c", 3, "n", 4, 11));
+    // Counted once per conversation, and only up to the newest message.
+    let counts = store.counts(None).await.unwrap();
+    assert_eq!((counts.analysed_conversations, counts.analysed_messages), (1, 4));
+    archive(&*store, &[captured("c", 4)]).await;
+    let counts = store.counts(Some(&account("default"))).await.unwrap();
+    assert_eq!((counts.analysed_conversations, counts.analysed_messages), (0, 0));
+    assert_eq!((counts.conversations, counts.messages), (2, 6));
+}
+
+pub async fn an_older_account_state_never_replaces_a_newer(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let status = |label: &str, state, since| AccountStatus {
+        account: account(label),
+        state,
+        since: at(since),
+        code: Some(Code::Challenge),
+        sentence: "The site asks for a code.".to_owned(),
+        action: None,
+        expires_at: at(since + 60),
+        last_pass_at: Some(at(1)),
+    };
+    let parked = status("b", AccountState::Parked, 20);
+    for one in [&status("b", AccountState::Live, 10), &parked, &status("b", AccountState::Starting, 5)] {
+        store.save_account(one).await.unwrap();
+    }
+    let live = status("a", AccountState::Live, 1);
+    store.save_account(&live).await.unwrap();
+    let store = fixture.open().await;
+    assert_eq!(store.accounts().await.unwrap(), [live.clone(), parked.clone()]);
+    // The same state may be told again with a later expiry.
+    let renewed = AccountStatus { expires_at: at(900), ..parked };
+    store.save_account(&renewed).await.unwrap();
+    assert_eq!(store.accounts().await.unwrap(), [live, renewed]);
+}
+
+pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let gap = |id: &str, reason, seen_from: Option<i64>, since| Gap {
+        account: account("default"),
+        conversation: conversation(id),
+        reason,
+        seen_from: seen_from.map(at),
+        since: at(since),
+        closed_at: None,
+    };
+    let closed = |mut gap: Gap, when| {
+        gap.closed_at = Some(at(when));
+        gap
+    };
+    let (limit, stuck) = (GapReason::HistoryLimit, GapReason::HistoryStuck);
+    for one in [
+        gap("c", limit, Some(50), 10),
+        gap("c", limit, Some(40), 20),
+        gap("c", stuck, None, 5),
+        gap("d", limit, None, 30),
+    ] {
+        store.record_gap(&one).await.unwrap();
+        store.record_gap(&one).await.unwrap();
+    }
+    // Noticed first at 10, seen down to 40 by now.
+    let expected = [gap("c", stuck, None, 5), gap("c", limit, Some(40), 10), gap("d", limit, None, 30)];
+    let store = fixture.open().await;
+    assert_eq!(store.open_gaps().await.unwrap(), expected);
+    assert_eq!(store.counts(None).await.unwrap().open_gaps, 3);
+    for _ in 0..2 {
+        store.record_gap(&closed(gap("c", limit, None, 10), 60)).await.unwrap();
+        assert_eq!(store.open_gaps().await.unwrap(), [expected[0].clone(), expected[2].clone()]);
+    }
+    // What was noticed before the closing is told again: it stays closed. A new gap opens.
+    store.record_gap(&gap("c", limit, Some(40), 20)).await.unwrap();
+    assert_eq!(store.counts(Some(&account("default"))).await.unwrap().open_gaps, 2);
+    store.record_gap(&gap("c", limit, Some(70), 80)).await.unwrap();
+    store.record_gap(&closed(gap("c", limit, None, 10), 60)).await.unwrap();
+    assert_eq!(store.open_gaps().await.unwrap()[2], gap("c", limit, Some(70), 80));
+    // Closing what was never open does nothing.
+    store.record_gap(&closed(gap("e", stuck, None, 1), 2)).await.unwrap();
+    assert_eq!(store.open_gaps().await.unwrap().len(), 3);
+}
+
+pub async fn what_was_mirrored_is_replaced(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    assert!(store.mirrored().await.unwrap().is_empty());
+    let rows: HashMap<ConversationKey, [u8; 16]> = (0..100).map(|n| (conversation(&n.to_string()), [n; 16])).collect();
+    store.save_mirrored(&rows).await.unwrap();
+    let store = fixture.open().await;
+    assert_eq!(store.mirrored().await.unwrap(), rows);
+    let fewer: HashMap<ConversationKey, [u8; 16]> =
+        [(conversation("7"), [9; 16]), (conversation("new"), [1; 16])].into();
+    store.save_mirrored(&fewer).await.unwrap();
+    store.save_mirrored(&fewer).await.unwrap();
+    assert_eq!(store.mirrored().await.unwrap(), fewer);
+}
