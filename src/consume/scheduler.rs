@@ -104,7 +104,7 @@ impl Scheduler {
     }
 
     /// Requests what is due now; how long until the next look.
-    async fn look(&self) -> Result<Duration, AnyFault> {
+    pub(super) async fn look(&self) -> Result<Duration, AnyFault> {
         self.request_due(self.clock.now()).await?;
         let Some(next) = self.store.next_due().await? else { return Ok(LOOK_EVERY) };
         let wait = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
