@@ -162,6 +162,8 @@ async fn the_next_look_is_at_the_next_due_time_or_soon() {
     let soon = scheduler.look().await.unwrap();
     rig.store_messages(&[captured(1, 1)]).await;
     assert_eq!(scheduler.look().await.unwrap(), soon, "90 s are more than the longest wait without a look");
+    let patient = rig.scheduler(rig.bus()).with_look_every(Duration::from_secs(3600));
+    assert_eq!(patient.look().await.unwrap(), RULE.quiet);
     rig.clock.forward(88);
     assert_eq!(scheduler.look().await.unwrap(), Duration::from_secs(2));
 }
@@ -184,7 +186,8 @@ async fn news_wake_the_scheduler_and_a_setback_does_not_end_it() {
     rig.store_messages(&[captured(1, 1)]).await;
     rig.clock.forward(3600);
     let unconfirmed = Unconfirmed { bus: rig.bus.clone(), lost: AtomicUsize::new(1) };
-    rig.scheduler(Arc::new(unconfirmed)).spawn(&rig.life);
+    // No look on its own before the test is over: only the setback's end and the news lead to one.
+    Arc::new(rig.scheduler(Arc::new(unconfirmed)).with_look_every(Duration::from_secs(3600))).spawn(&rig.life);
     until("requested after the setback", async || rig.store.next_due().await.unwrap().is_none()).await;
     let at_once = DueRule { quiet: Duration::ZERO, ..RULE };
     rig.store.archive(&[captured(2, 1)], at_once, rig.clock.now()).await.unwrap();

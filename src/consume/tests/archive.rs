@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 
 use super::rig::{Rig, captured, enveloped, key, outgoing, received, requested};
 use super::{EVENT_RETRY, Injected, STORE_AWAY, until};
@@ -138,6 +139,16 @@ async fn repetitions_have_one_effect() {
     let all = futures::future::join_all((0..5).map(|_| archive.consume(&batch))).await;
     assert!(all.iter().all(|outcomes| outcomes.as_ref().unwrap().iter().all(|o| matches!(o, Outcome::Done))));
     assert_eq!(rig.messages().await, 1);
+}
+
+#[tokio::test]
+async fn only_news_wake_the_scheduler() {
+    let rig = Rig::new().await;
+    let batch = [received(enveloped(captured(1, 1)))];
+    rig.archive().consume(&batch).await.unwrap();
+    assert!(rig.news.notified().now_or_never().is_some());
+    rig.archive().consume(&batch).await.unwrap();
+    assert!(rig.news.notified().now_or_never().is_none(), "a repetition is no news");
 }
 
 #[tokio::test]

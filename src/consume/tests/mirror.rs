@@ -135,7 +135,7 @@ async fn whole(spooled: u64) -> Whole {
         spool: Arc::new(Spool(AtomicU64::new(spooled))),
         bus: rig.bus(),
         store: rig.store.clone(),
-        scheduler: rig.scheduler(rig.bus()),
+        scheduler: Arc::new(rig.scheduler(rig.bus())),
         mirror: mirror.clone(),
         lifecycle: rig.life.clone(),
     };

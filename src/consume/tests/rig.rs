@@ -66,8 +66,8 @@ impl Rig {
         Analyze::new(self.store.clone(), self.bus(), analyst.clone(), self.clock.clone())
     }
 
-    pub fn scheduler(&self, bus: Arc<dyn Bus>) -> Arc<Scheduler> {
-        Arc::new(Scheduler::new(self.store.clone(), bus, self.clock.clone(), self.news.clone(), "1"))
+    pub fn scheduler(&self, bus: Arc<dyn Bus>) -> Scheduler {
+        Scheduler::new(self.store.clone(), bus, self.clock.clone(), self.news.clone(), "1")
     }
 
     pub fn mirroring(&self, mirror: &Arc<Sheet>) -> Mirroring {
