@@ -174,6 +174,25 @@ async fn what_is_not_quiet_in_time_is_named() {
 }
 
 #[tokio::test]
+async fn nothing_is_analysed_in_pieces_while_the_archive_has_work() {
+    let rig = Rig::new().await;
+    let pipeline = Pipeline {
+        spool: Arc::new(Spool(AtomicU64::new(0))),
+        bus: rig.bus(),
+        store: rig.store.clone(),
+        scheduler: Arc::new(rig.scheduler(rig.bus())),
+        mirror: mirroring(&rig, &Arc::default(), HOUR),
+        lifecycle: rig.life.clone(),
+    };
+    rig.store_messages(&[captured(1, 1)]).await;
+    // Nobody takes it.
+    rig.publish([enveloped(captured(1, 2))]).await;
+    let quiet = pipeline.drained(Duration::from_millis(200)).await.unwrap();
+    let waiting = matches!(quiet, Quiet::No { stage: Stage::Queue(Queue::Archive), left: 1, .. });
+    assert!(waiting && rig.depth(Queue::Analyze).await == 0, "{quiet:?}");
+}
+
+#[tokio::test]
 async fn a_mirror_that_is_away_for_a_moment_is_waited_for_and_one_that_is_not_ours_is_not() {
     let Whole { rig, sheet, pipeline, .. } = whole(0).await;
     sheet.faults.lock().unwrap().extend((0..2).map(|_| STORE_AWAY.into()));
