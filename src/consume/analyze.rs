@@ -21,7 +21,7 @@ use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store, Verdict};
 
-/// The most messages that an analyst is given: the last ones.
+/// The most messages that an analyst is given, the last ones, unless told otherwise.
 const HISTORY: usize = 20_000;
 
 /// How many conversations are analysed at once, unless told otherwise.
@@ -37,19 +37,27 @@ pub struct Analyze {
     analyst: Arc<dyn Analyst>,
     clock: Arc<dyn Clock>,
     parallel: u16,
+    history: usize,
     questions: Questions,
 }
 
 impl Analyze {
     /// Asks `analyst`, keeps the answer in `store` and tells it on `bus`.
     pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, analyst: Arc<dyn Analyst>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, bus, analyst, clock, parallel: PARALLEL, questions: Questions::default() }
+        Self { store, bus, analyst, clock, parallel: PARALLEL, history: HISTORY, questions: Questions::default() }
     }
 
     /// The same with another number of conversations at once.
     #[must_use]
     pub fn with_parallel(mut self, parallel: u16) -> Self {
         self.parallel = parallel.max(1);
+        self
+    }
+
+    /// The same with another cap on the messages that are given to the analyst.
+    #[must_use]
+    pub const fn with_history(mut self, history: usize) -> Self {
+        self.history = history;
         self
     }
 
@@ -82,7 +90,7 @@ impl Analyze {
         if stored.last().is_none_or(|last| last.message.key != request.up_to) {
             return Err(orphaned("newest message").into());
         }
-        let left_out = stored.len().saturating_sub(HISTORY);
+        let left_out = stored.len().saturating_sub(self.history.max(1));
         let messages: Vec<Message> = stored.into_iter().skip(left_out).map(|stored| stored.message).collect();
         let covered = messages.len() as u64;
         let question = AnalystRequest { title: conversation.title, messages };

@@ -22,7 +22,7 @@ use crate::resilience::RetrySchedule;
 /// How many conversations are requested at once.
 const LIMIT: u32 = 200;
 
-/// The longest wait without a look: the archive may run in another process, whose news don't reach us,
+/// The longest wait without a look, unless told otherwise: the archive may run in another process, whose news don't reach us,
 /// and the wall clock, by which due times are told, may be set while we wait by the other one.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,6 +38,7 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     news: Arc<Notify>,
     prompt_version: String,
+    look_every: Duration,
     /// One round at a time: [`Scheduler::flush`] is called beside the running task.
     round: Mutex<()>,
 }
@@ -51,7 +52,15 @@ impl Scheduler {
         news: Arc<Notify>,
         prompt_version: impl Into<String>,
     ) -> Self {
-        Self { store, bus, clock, news, prompt_version: prompt_version.into(), round: Mutex::new(()) }
+        let prompt_version = prompt_version.into();
+        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()) }
+    }
+
+    /// The same with another longest wait without a look.
+    #[must_use]
+    pub const fn with_look_every(mut self, look_every: Duration) -> Self {
+        self.look_every = look_every;
+        self
     }
 
     /// Runs as a task of the lifecycle until the soft stop.
@@ -104,11 +113,11 @@ impl Scheduler {
     }
 
     /// Requests what is due now; how long until the next look.
-    async fn look(&self) -> Result<Duration, AnyFault> {
+    pub(super) async fn look(&self) -> Result<Duration, AnyFault> {
         self.request_due(self.clock.now()).await?;
-        let Some(next) = self.store.next_due().await? else { return Ok(LOOK_EVERY) };
+        let Some(next) = self.store.next_due().await? else { return Ok(self.look_every) };
         let wait = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
-        Ok(wait.min(LOOK_EVERY))
+        Ok(wait.min(self.look_every))
     }
 
     async fn request_due(&self, horizon: Timestamp) -> Result<usize, AnyFault> {

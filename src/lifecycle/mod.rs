@@ -217,7 +217,7 @@ mod tests {
     async fn a_panic_is_named_and_stops_the_process_softly() {
         let life = Lifecycle::new();
         life.spawn("fragile", async { panic!("with chat text") });
-        life.soft.cancelled().await;
+        tokio::time::timeout(Duration::from_secs(10), life.soft.cancelled()).await.unwrap();
         let drained = life.drain(Duration::from_secs(1)).await;
         assert_eq!(drained, Drained { late: vec![], panicked: vec!["fragile".to_owned()] });
     }
