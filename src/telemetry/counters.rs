@@ -70,6 +70,10 @@ counters! {
     retries;
     /// Deliveries that became dead letters.
     dead_letters;
+    /// Waits of a consumer for no event's fault.
+    consumer_setbacks;
+    /// Events whose effect was there already.
+    repetitions;
     /// Chromium processes that were started.
     browser_starts;
     /// Chromium processes that ended without being asked to.

@@ -18,8 +18,9 @@ pub use collect::{
     AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, SelectorFellBack,
 };
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed,
-    MirrorWritten, PublishFailed,
+    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried,
+    EventPublished, MirrorFailed, MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised,
+    StoppedOverFault,
 };
 pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
 
