@@ -18,10 +18,11 @@ use crate::domain::event::{MessageCaptured, SelectorsDrifted};
 use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, Origin};
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
 use crate::ports::Clock;
-use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, Until};
+use crate::ports::page::{Glance, ListRow, Matches, PageVerdict, SitePage, ThreadRow, Until};
 use crate::resilience::Pace;
+use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
-use crate::telemetry::occurrences::{ConversationRead, GapRecorded, SelectorFellBack};
+use crate::telemetry::occurrences::{ConversationRead, GapRecorded, RowsLeftOut, SelectorFellBack};
 use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
 
 /// After so many conversations in a row that can't be read, it is the layout and not one of them.
@@ -120,7 +121,7 @@ impl Pass<'_> {
                 Err(error) if error.is_of_one_conversation() && failures + 1 < BROKEN_AFTER && total > 1 => {
                     failures += 1;
                     found.gaps += 1;
-                    self.record_unreadable(&conversation).await?;
+                    self.record_unreadable(&conversation, &cursor).await?;
                     self.show_list().await?;
                 }
                 Err(error) => return Err(error),
@@ -162,10 +163,11 @@ impl Pass<'_> {
             let problem = "matches nothing in a list that does not say it is empty".to_owned();
             return Err(CollectError::LayoutBroken { field: "conversations.row".to_owned(), problem });
         }
-        self.tell_drifts(verdict::drifts(&self.account.pack.pack, &list.matches)).await?;
+        self.judge_fields(&list.matches).await?;
         if !list.complete {
-            let problem = "more conversations exist but do not come".to_owned();
-            return Err(CollectError::LayoutBroken { field: "conversations.scroll".to_owned(), problem });
+            let seconds =
+                self.account.pack.pack.conversations.scroll.as_ref().map_or(0, |scroll| scroll.wait.as_secs());
+            return Err(CollectError::NotRendered { what: "the rest of the conversation list", seconds });
         }
         Ok(())
     }
@@ -197,12 +199,12 @@ impl Pass<'_> {
         }
         let observed_at = self.clock.now();
         let zone = TimeZone::get(&pack.site.time_zone).unwrap_or(TimeZone::UTC);
-        let frame = crate::selectors::moment::Frame::new(zone, observed_at);
+        let frame = Frame::new(zone, observed_at);
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.
         let can_stop = self.depth == Depth::News && cursor.complete;
-        let is_known = |rows: &[crate::ports::page::ThreadRow]| {
+        let is_known = |rows: &[ThreadRow]| {
             can_stop
                 && (rows.is_empty()
                     || reader
@@ -234,7 +236,7 @@ impl Pass<'_> {
             let problem = "matches nothing in a conversation that does not say it is empty".to_owned();
             return Err(CollectError::LayoutBroken { field: "messages.row".to_owned(), problem });
         }
-        self.tell_drifts(verdict::drifts(&self.account.pack.pack, &history.matches)).await
+        self.judge_fields(&history.matches).await
     }
 
     /// Puts what is new into the spool, in one transaction.
@@ -253,6 +255,7 @@ impl Pass<'_> {
             Reach::Short(reason) if !cursor.complete => Some(reason),
             Reach::Start | Reach::Known | Reach::Short(_) => None,
         };
+        let unreadable = resolved.unreadable;
         let changed = difference(resolved.messages, cursor);
         let origin = if cursor.complete { Origin::Live } else { Origin::Backfill };
         let events = changed
@@ -271,55 +274,61 @@ impl Pass<'_> {
             })
             .collect();
         let complete = matches!(history.reach, Reach::Start | Reach::Known);
-        let gaps = self.gaps(conversation.key, gap, complete, seen_from);
+        let gaps = self.gap_news(conversation.key, cursor.open_gap, gap, seen_from);
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
             complete,
             row_digest: Some(row_digest),
             events,
+            open_gap: gap,
             gaps,
         };
-        self.spool.commit(capture).await?;
+        let is_news = !capture.events.is_empty()
+            || cursor.row_digest != capture.row_digest
+            || cursor.open_gap != gap
+            || (complete && !cursor.complete);
+        if is_news {
+            self.spool.commit(capture).await?;
+        }
         crash_point(CrashPoint::SpoolCommitted);
         let (account, key) = (&self.account.id, conversation.key);
         ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }
             .emit(self.counters);
-        if let Some(reason) = gap {
+        if let Some(reason) = gap.filter(|_| gap != cursor.open_gap) {
             GapRecorded { account, conversation: key, reason }.emit(self.counters);
+        }
+        if unreadable > 0 {
+            RowsLeftOut { account, conversation: key, rows: unreadable }.emit(self.counters);
         }
         Ok(Read { messages, new: changed.new, revised: changed.revised, gap })
     }
 
-    /// The gap to open; or, for a conversation seen as a whole, all gaps to close.
-    fn gaps(
+    /// What the store must hear of gaps: that one closed, that another opened.
+    fn gap_news(
         &self,
         conversation: ConversationKey,
-        open: Option<GapReason>,
-        complete: bool,
+        before: Option<GapReason>,
+        now: Option<GapReason>,
         seen_from: Option<Timestamp>,
     ) -> Vec<Gap> {
-        let now = self.clock.now();
+        if before == now {
+            return Vec::new();
+        }
+        let at = self.clock.now();
         let gap = |reason, closed_at| Gap {
             account: self.account.id.clone(),
             conversation,
             reason,
             seen_from,
-            since: now,
+            since: at,
             closed_at,
         };
-        match open {
-            Some(reason) => vec![gap(reason, None)],
-            None if complete => [GapReason::HistoryLimit, GapReason::HistoryStuck, GapReason::ConversationUnreadable]
-                .map(|reason| gap(reason, Some(now)))
-                .to_vec(),
-            None => Vec::new(),
-        }
+        before.map(|reason| gap(reason, Some(at))).into_iter().chain(now.map(|reason| gap(reason, None))).collect()
     }
 
-    async fn record_unreadable(&self, conversation: &ConversationRef) -> Result<(), CollectError> {
+    async fn record_unreadable(&self, conversation: &ConversationRef, cursor: &Cursor) -> Result<(), CollectError> {
         let reason = GapReason::ConversationUnreadable;
-        let gaps = self.gaps(conversation.key, Some(reason), false, None);
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
@@ -327,41 +336,48 @@ impl Pass<'_> {
             // Forgotten, so that the next pass tries again.
             row_digest: None,
             events: Vec::new(),
-            gaps,
+            open_gap: Some(reason),
+            gaps: self.gap_news(conversation.key, cursor.open_gap, Some(reason), None),
         };
         self.spool.commit(capture).await?;
         GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);
         Ok(())
     }
 
-    /// Tells each drift once; a missing required field ends the pass.
-    async fn tell_drifts(&self, drifts: Vec<Drift>) -> Result<(), CollectError> {
-        let mut broken = None;
-        for drift in drifts {
-            let (field, verdict, matched) = match drift {
-                Drift::Fallback { field, alternative } => (field, "fallback", u32::try_from(alternative).ok()),
-                Drift::Missing { field, missing, rows } => {
-                    let problem = format!("is missing in {missing} of {rows} rows");
-                    broken.get_or_insert(CollectError::LayoutBroken { field: field.clone(), problem });
-                    (field, "missing", None)
-                }
-            };
-            let account = self.account.id.clone();
-            let event = SelectorsDrifted {
-                account,
-                pack: self.account.pack.hash.clone(),
-                field,
-                verdict: verdict.to_owned(),
-                matched,
-            };
-            let field = event.field.clone();
-            let news =
-                self.spool.enqueue_drift(&Envelope::new(Event::SelectorsDrifted(event), self.clock.now())).await?;
-            if let Some(alternative) = matched.filter(|_| news) {
-                SelectorFellBack { account: &self.account.id, field: &field, alternative }.emit(self.counters);
+    /// Tells each drift once, until the field matches again; a missing required field ends the pass.
+    async fn judge_fields(&self, matches: &Matches) -> Result<(), CollectError> {
+        let pack = &self.account.pack;
+        let mut drifts = verdict::drifts(&pack.pack, matches);
+        let told = self.spool.told_drifts(&self.account.id).await?;
+        for field in told.keys().filter(|field| matches.contains_key(*field)) {
+            if !drifts.iter().any(|drift| drift.field() == field) {
+                self.spool.drift_ended(&self.account.id, field).await?;
             }
         }
-        broken.map_or(Ok(()), Err)
+        for drift in &drifts {
+            let event = SelectorsDrifted {
+                account: self.account.id.clone(),
+                pack: pack.hash.clone(),
+                field: drift.field().to_owned(),
+                verdict: drift.word().to_owned(),
+                matched: drift.alternative(),
+            };
+            let envelope = Envelope::new(Event::SelectorsDrifted(event), self.clock.now());
+            if told.get(drift.field()) != Some(&envelope.id) {
+                self.spool.enqueue_drift(&self.account.id, drift.field(), &envelope).await?;
+                if let Some(alternative) = drift.alternative() {
+                    SelectorFellBack { account: &self.account.id, field: drift.field(), alternative }
+                        .emit(self.counters);
+                }
+            }
+        }
+        drifts.retain(|drift| matches!(drift, Drift::Missing { .. }));
+        match drifts.into_iter().next() {
+            Some(Drift::Missing { field, missing, rows }) => {
+                Err(CollectError::LayoutBroken { field, problem: format!("is missing in {missing} of {rows} rows") })
+            }
+            Some(Drift::Fallback { .. }) | None => Ok(()),
+        }
     }
 }
 
