@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`collector`] | the task that owns an account: states, passes, what follows from a fault |
 //! | [`login`] | the declared steps and their outcomes; the login budget |
-//! | [`pass`] | one reading of the whole account |
+//! | [`pass`] | one reading of the whole account; judging it and keeping it in files of their own |
 //! | [`list`], [`history`] | the conversation list to its end; one conversation to its start |
 //! | [`windows`] | joins the windows of a virtualised page; pure |
 //! | [`resolve`] | rows → messages with keys; what is new; pure |
