@@ -12,7 +12,7 @@ use super::error::CollectError;
 use super::history::{Going, pause};
 use super::resolve::Reader;
 use super::spool::{Cursor, Spool};
-use super::verdict::{self};
+use super::verdict;
 use super::{list, login};
 use crate::domain::conversation::ConversationRef;
 use crate::domain::{ConversationKey, GapReason};
@@ -22,7 +22,7 @@ use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadRow, Unti
 use crate::resilience::Pace;
 use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
-use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
+use crate::telemetry::{Counters, Progress, ProgressSink};
 
 /// After so many conversations in a row that can't be read, it is the layout and not one of them.
 const BROKEN_AFTER: u32 = 3;
