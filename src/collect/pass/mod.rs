@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 mod judge;
 mod keep;
 
-use super::collector::Account;
+use super::account::Account;
 use super::error::CollectError;
 use super::history::{Going, pause};
 use super::resolve::Reader;
