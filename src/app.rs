@@ -155,17 +155,16 @@ impl App {
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };
         let (store, bus, clock, counters) =
             (self.store.clone(), self.bus.clone(), self.clock.clone(), self.counters.clone());
-        let archive = Archive::new(store.clone(), clock.clone(), rule, news.clone()).with_counters(counters.clone());
-        let scheduler = Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, analyst.prompt_version());
-        let scheduler = Arc::new(scheduler.with_counters(counters.clone()));
-        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone()).with_counters(counters.clone());
-        let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone())
-            .with_times(mirror_every, workbook::HEARTBEAT)
-            .with_counters(counters.clone());
-        let mirroring = Arc::new(mirroring);
+        let archive = Archive::new(store.clone(), clock.clone(), rule, news.clone(), counters.clone());
+        let version = analyst.prompt_version();
+        let scheduler =
+            Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
+        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
+        let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         let handlers: [Arc<dyn Handler>; 3] = [Arc::new(archive), Arc::new(analyze), mirroring.clone()];
         for handler in handlers {
-            Runner::new(bus.clone(), handler, life.clone()).with_counters(counters.clone()).spawn();
+            Runner::new(bus.clone(), handler, life.clone(), counters.clone()).spawn();
         }
         scheduler.clone().spawn(life);
         mirroring.clone().spawn_reconcile();

@@ -20,7 +20,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(600);
 /// Arguments of `collect`.
 #[derive(Debug, Args)]
 pub struct CollectArgs {
-    /// Only this account, <site>/<label>
+    /// Only this account, SITE/LABEL
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
     /// One full pass, drain the pipeline, exit (without it: as `run`, for this account's sites)

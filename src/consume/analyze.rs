@@ -45,25 +45,15 @@ pub struct Analyze {
 
 impl Analyze {
     /// Asks `analyst`, keeps the answer in `store` and tells it on `bus`.
-    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, analyst: Arc<dyn Analyst>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        analyst: Arc<dyn Analyst>,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
         let (parallel, history) = (PARALLEL, HISTORY);
-        Self {
-            store,
-            bus,
-            analyst,
-            clock,
-            parallel,
-            history,
-            questions: Questions::default(),
-            counters: Arc::default(),
-        }
-    }
-
-    /// Counting here.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Arc<Counters>) -> Self {
-        self.counters = counters;
-        self
+        Self { store, bus, analyst, clock, parallel, history, questions: Questions::default(), counters }
     }
 
     /// The same with another number of conversations at once.

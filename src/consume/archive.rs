@@ -32,15 +32,14 @@ pub struct Archive {
 
 impl Archive {
     /// Stores messages; new ones make their conversation due by `rule` and wake whoever waits on `news`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rule: DueRule, news: Arc<Notify>) -> Self {
-        Self { store, clock, rule, news, counters: Arc::default() }
-    }
-
-    /// Counting here.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Arc<Counters>) -> Self {
-        self.counters = counters;
-        self
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        rule: DueRule,
+        news: Arc<Notify>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { store, clock, rule, news, counters }
     }
 }
 

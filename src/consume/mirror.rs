@@ -83,6 +83,7 @@ impl Mirroring {
         mirror: Arc<dyn Mirror>,
         clock: Arc<dyn Clock>,
         lifecycle: Lifecycle,
+        counters: Arc<Counters>,
     ) -> Self {
         Self {
             store,
@@ -94,15 +95,8 @@ impl Mirroring {
             reconcile_every: RECONCILE_EVERY,
             writing: Mutex::new(()),
             state: watch::Sender::new(MirrorState::default()),
-            counters: Arc::default(),
+            counters,
         }
-    }
-
-    /// Counting here.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Arc<Counters>) -> Self {
-        self.counters = counters;
-        self
     }
 
     /// The same with other times: at most one projection per `interval` for events, and one every

@@ -94,15 +94,8 @@ struct Verdicts {
 
 impl Runner {
     /// A runner that begins when it is [run](Self::run).
-    pub fn new(bus: Arc<dyn Bus>, handler: Arc<dyn Handler>, lifecycle: Lifecycle) -> Self {
-        Self { bus, handler, lifecycle, schedule: SETBACKS, counters: Arc::default() }
-    }
-
-    /// Counting here.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Arc<Counters>) -> Self {
-        self.counters = counters;
-        self
+    pub fn new(bus: Arc<dyn Bus>, handler: Arc<dyn Handler>, lifecycle: Lifecycle, counters: Arc<Counters>) -> Self {
+        Self { bus, handler, lifecycle, schedule: SETBACKS, counters }
     }
 
     /// The same with other waits after a setback.

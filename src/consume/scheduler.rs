@@ -53,25 +53,10 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         news: Arc<Notify>,
         prompt_version: impl Into<String>,
+        counters: Arc<Counters>,
     ) -> Self {
         let prompt_version = prompt_version.into();
-        Self {
-            store,
-            bus,
-            clock,
-            news,
-            prompt_version,
-            look_every: LOOK_EVERY,
-            round: Mutex::new(()),
-            counters: Arc::default(),
-        }
-    }
-
-    /// Counting here.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Arc<Counters>) -> Self {
-        self.counters = counters;
-        self
+        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()), counters }
     }
 
     /// The same with another longest wait without a look.

@@ -44,6 +44,8 @@ counters! {
     conversations_read;
     /// Messages that were new to the collector.
     messages_collected;
+    /// Rows that look like messages and hold nothing to keep.
+    rows_left_out;
     /// Fields that only a later alternative of their selector matched.
     selector_fallbacks;
     /// Intervals that could not be seen.

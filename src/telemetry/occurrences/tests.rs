@@ -103,6 +103,7 @@ fn every_occurrence_counts_what_it_tells() {
             vec![("analyses_done", 1)],
             emitted(AnalysisStored { account, conversation, analysis, messages: 3, left_out: 0, duration }),
         ),
+        ("warn", vec![("rows_left_out", 2)], emitted(RowsLeftOut { account, conversation, rows: 2 })),
         ("warn", vec![], emitted(BatchTakenApart { queue, events: 2, fault })),
         (
             "warn",
