@@ -122,13 +122,21 @@ impl Collector {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
                 _ => {
                     if fault.scope() == Scope::Process {
-                        self.lifecycle.stop();
+                        self.lifecycle.stop_over(fault.code());
                     }
                     self.lifecycle.soft.cancelled().await;
                 }
             }
         }
-        self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        // What a human must do stays true while nobody runs.
+        if !self.is_parked() {
+            self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        }
+    }
+
+    fn is_parked(&self) -> bool {
+        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|status| status.state == AccountState::Parked)
     }
 
     /// One browser: a pass, a wait, the next pass, until a fault or the stop.
