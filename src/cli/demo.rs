@@ -221,7 +221,7 @@ async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Res
 fn settings_for(site: &Site, args: &DemoArgs, sources: &mut Sources) {
     sources.dotenv = None;
     sources.flags.config = None;
-    sources.working_dir = sources.working_dir.take().filter(|_| sources.flags.data_dir.is_some());
+    sources.ignore_toml = true;
     let mut set = |name: &str, value: &str| sources.environment.insert(name.to_owned(), value.into());
     set("DEMO_USERNAME", Site::username());
     set("DEMO_PASSWORD", Site::password());
