@@ -42,6 +42,9 @@ pub struct Going<'a> {
     pub stop: &'a CancellationToken,
     /// Keeps the steps apart.
     pub pace: &'a mut Pace,
+    /// Whether the page says that nothing is in the conversation. A page that does so has no other word
+    /// for its start, and asking it for older messages would end in a history that is stuck.
+    pub says_empty: bool,
     /// Whether these rows, the oldest first, begin with what is known; then nothing older is needed.
     pub is_known: &'a (dyn Fn(&[ThreadRow]) -> bool + Sync),
 }
@@ -52,6 +55,13 @@ impl Going<'_> {
     /// # Errors
     /// Those of the page; [`CollectError::Stopped`].
     pub async fn read(&mut self, page: &dyn SitePage) -> Result<History, CollectError> {
+        if self.says_empty {
+            let ThreadReading { rows, matches, .. } = page.thread().await?;
+            // Rows: the first message has come since the page said so.
+            if rows.is_empty() {
+                return Ok(History { rows, matches, reach: Reach::Start });
+            }
+        }
         page.rewind(Scroller::History).await?;
         if self.pack.history.virtualised { self.read_windows(page).await } else { self.read_whole(page).await }
     }

@@ -42,7 +42,6 @@ dies_at! {
     archive_stored = "archive.stored";
     archive_stored_for_the_second_time = "archive.stored:2";
     scheduler_requested = "scheduler.requested";
-    scheduler_requested_for_the_second_time = "scheduler.requested:2";
     analyze_answered = "analyze.answered";
     analyze_answered_for_the_second_time = "analyze.answered:2";
     analyze_saved = "analyze.saved";

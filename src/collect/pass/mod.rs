@@ -184,7 +184,8 @@ impl Pass<'_> {
                         .first()
                         .is_some_and(|first| cursor.messages.contains_key(&first.key)))
         };
-        let mut going = Going { pack, stop: self.stop, pace: steps, is_known: &is_known };
+        let says_empty = glance.thread_empty;
+        let mut going = Going { pack, stop: self.stop, pace: steps, says_empty, is_known: &is_known };
         let history = going.read(self.page).await?;
         self.judge_thread(proof, &history).await?;
         crash_point(CrashPoint::ThreadRead);
