@@ -130,7 +130,11 @@ mod tests {
     fn a_saved_page_reaches_nothing() {
         assert!(!AllowedHosts::nothing().allows("https://chat.example.com/"));
         assert_eq!(AllowedHosts::nothing().resolver_rules(), "MAP * ~NOTFOUND");
-        assert!(hosts("http://[::1]:8788").resolver_rules().ends_with("MAP * ~NOTFOUND , EXCLUDE [::1] , EXCLUDE *.example.org"));
+        assert!(
+            hosts("http://[::1]:8788")
+                .resolver_rules()
+                .ends_with("MAP * ~NOTFOUND , EXCLUDE [::1] , EXCLUDE *.example.org")
+        );
         assert_eq!(
             hosts("https://chat.example.com").resolver_rules(),
             "MAP chat.example.com:443 chat.example.com:443 , MAP cdn.example.net:443 cdn.example.net:443 , \

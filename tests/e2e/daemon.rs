@@ -28,7 +28,7 @@ impl Daemon {
         let leave = leave_for_a_browser().await;
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
-        place.set("CHATFERRY_PASS_INTERVAL", "500ms");
+        place.set("CHATFERRY_PASS_INTERVAL", "1s");
         let child = place.start(&["run"]);
         let account = "demo/default".parse().unwrap();
         eventually("the daemon answers", async || get(addr, "/livez").await.filter(|(code, _)| *code == 200)).await;
@@ -54,7 +54,8 @@ impl Daemon {
     /// Asks it to stop and waits for its end.
     async fn stop(self) -> Run {
         kill_process(self.pid(), Signal::TERM).unwrap();
-        let output = tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await.unwrap().unwrap();
+        let output =
+            tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await.unwrap().unwrap();
         let read = |bytes| String::from_utf8(bytes).unwrap();
         Run { status: output.status, stdout: read(output.stdout), stderr: read(output.stderr) }
     }

@@ -30,7 +30,8 @@ async fn two_conversations_of_one_title_stay_two() {
 
 #[tokio::test]
 async fn a_long_conversation_is_read_back_to_its_start() {
-    let options = SiteOptions { conversations: 1, messages: 5, long_conversation: Some(1500), ..SiteOptions::default() };
+    let options =
+        SiteOptions { conversations: 1, messages: 5, long_conversation: Some(1500), ..SiteOptions::default() };
     let site = Site::start(options).await.unwrap();
     let place = Place::for_site(&site);
     let run = place.collect_once().await;

@@ -21,7 +21,7 @@ const FIELDS: [&str; 8] = [
 
 fn fell_back(run: &Run) -> Vec<String> {
     let lines = run.logged("selector fell back");
-    assert!(lines.iter().all(|line| line["level"] == "WARN" && line["error.code"] == "selectors-drifted"), "{lines:?}");
+    assert!(lines.iter().all(|line| line["level"] == "warn" && line["error.code"] == "selectors-drifted"), "{lines:?}");
     assert!(lines.iter().all(|line| line["selector.alternative"] == 1), "{lines:?}");
     lines.iter().map(|line| line["selector.field"].as_str().unwrap().to_owned()).collect()
 }
@@ -53,13 +53,8 @@ async fn the_layout_that_the_pack_expects_is_no_news() {
 
 #[tokio::test]
 async fn another_layout_that_is_virtualised_too() {
-    let options = SiteOptions {
-        layout: Layout::B,
-        virtualised: true,
-        conversations: 2,
-        messages: 200,
-        ..SiteOptions::default()
-    };
+    let options =
+        SiteOptions { layout: Layout::B, virtualised: true, conversations: 2, messages: 200, ..SiteOptions::default() };
     let site = Site::start(options).await.unwrap();
     let place = Place::for_site(&site).with_pack(&demo_pack(&[("history", "virtualised", "true")]));
     let run = place.collect_once().await;

@@ -93,7 +93,12 @@ yesterday = ["Yesterday"]
     );
     assert_eq!((rows[5].2, rows[6].2), ("fifth", "Asia/Tokyo 9"));
     let today = |now: Timestamp| now.to_zoned(TimeZone::get("Asia/Tokyo").unwrap()).start_of_day().unwrap();
-    let on = |now| (today(now).checked_sub(1.day()).unwrap().checked_add(510.minutes()).unwrap().timestamp(), today(now).timestamp());
+    let on = |now| {
+        (
+            today(now).checked_sub(1.day()).unwrap().checked_add(510.minutes()).unwrap().timestamp(),
+            today(now).timestamp(),
+        )
+    };
     let seen = (rows[5].3.parse::<Timestamp>().unwrap(), rows[6].3.parse::<Timestamp>().unwrap());
     assert!(seen == on(before) || seen == on(after), "{seen:?}");
 }
@@ -108,10 +113,7 @@ async fn breaks_paragraphs_and_pictures_are_part_of_the_text() {
 <div class="m"><div class="t">well <img alt="😂" src="data:,"> done<img alt="👍🏽" src="data:,"></div></div>
 <div class="m"><div class="t">plain  &amp; &lt;b&gt;simple&lt;/b&gt;</div></div>"#;
     let reading = reading(pack, page).await;
-    assert_eq!(
-        texts(&reading),
-        ["one\ntwo\n\nfour", "para one\npara two", "well 😂 done👍🏽", "plain  & <b>simple</b>"]
-    );
+    assert_eq!(texts(&reading), ["one\ntwo\n\nfour", "para one\npara two", "well 😂 done👍🏽", "plain  & <b>simple</b>"]);
     assert_eq!(reading.rows.iter().map(|row| row.own).collect::<Vec<_>>(), [false, true, false, false]);
 }
 

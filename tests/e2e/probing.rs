@@ -47,7 +47,10 @@ async fn the_live_page_is_described_without_a_word_of_the_chats() {
                 assert!(!run.stdout.contains(word), "{word}");
                 assert!(!table.stdout.contains(word), "{word}");
             }
-            assert!(!run.stdout.contains(&message.conversation_title) && !table.stdout.contains(&message.conversation_title));
+            assert!(
+                !run.stdout.contains(&message.conversation_title)
+                    && !table.stdout.contains(&message.conversation_title)
+            );
         }
         assert_eq!(place.run(&["data", "export"]).await.stdout, "", "probing keeps nothing");
         site.stop().await;
