@@ -22,11 +22,11 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::containment::AllowedHosts;
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::page::ChromiumPage;
 use super::process::{ChromiumProcess, find_executable};
 use super::profile;
-use super::tab::{Life, REQUEST_TIMEOUT, Tab};
+use super::tab::{Life, Tab};
 use crate::fault::AnyFault;
 use crate::ports::page::{Browser, SessionRequest, SitePage};
 use crate::telemetry::occurrences::{BrowserEnded, BrowserStarted, SandboxOff};

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::process::ChromiumProcess;
-use super::tab::{REQUEST_TIMEOUT, Tab};
+use super::tab::Tab;
 use crate::fault::AnyFault;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,

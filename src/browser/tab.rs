@@ -14,10 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 
-/// The deadline of a command that does not wait for anything in the page.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The name of the isolated world, seen only in DevTools.
 const WORLD: &str = "chatferry";
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigProblems;
 use crate::fault::{AnyFault, Code, Fault};
+use crate::lifecycle::Drained;
 
 /// The command found faults.
 pub const FAULTS: u8 = 1;
@@ -42,6 +43,25 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// How a command ends after its tasks have.
+///
+/// # Errors
+/// 70 if a task panicked, 1 if one was late.
+pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
+    if !drained.panicked.is_empty() {
+        let message = format!(
+            "chatferry: a defect of ours ended {} [internal]\n  what to do: {}",
+            drained.panicked.join(", "),
+            Code::Internal.action()
+        );
+        return Err(Failure::said(message, INTERNAL));
+    }
+    if drained.late.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::said(format!("chatferry: these did not end in time: {}", drained.late.join(", ")), FAULTS))
 }
 
 impl From<AnyFault> for Failure {

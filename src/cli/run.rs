@@ -7,7 +7,7 @@ use clap::Args;
 use super::exit::{self, Failure};
 use crate::app::{App, VERSION};
 use crate::config::Config;
-use crate::telemetry::occurrences::{LateTask, ProgramStarted, ProgramStopping};
+use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
 use crate::telemetry::{Occurrence, ProgressSink};
 
 /// Shortest time between two writes of the workbook.
@@ -46,10 +46,7 @@ pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
     }
     app.lifecycle.soft.cancelled().await;
     ProgramStopping { cause: "stop" }.emit(&counters);
-    let late = app.close().await;
+    let drained = app.close().await;
     signals.abort();
-    for task in &late {
-        LateTask { task }.emit(&counters);
-    }
-    if late.is_empty() { Ok(()) } else { Err(Failure::told(exit::FAULTS)) }
+    exit::of_drained(&drained)
 }

@@ -1,27 +1,24 @@
 //! The task that owns one account: its states, its passes, and what follows from each fault.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
-use url::Url;
 
+use super::account::Account;
 use super::error::CollectError;
 use super::login::{self, Credentials};
 use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
 use crate::config::LoginBudget;
 use crate::domain::event::AccountChanged;
-use crate::domain::{AccountId, AccountState, AccountStatus, Envelope, Event};
+use crate::domain::{AccountState, AccountStatus, Envelope, Event};
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::lifecycle::{CrashPoint, Lifecycle, browser_kill_point, crash_point};
 use crate::ports::page::{Browser, SessionRequest, SitePage, Until};
 use crate::ports::{Clock, Store};
 use crate::resilience::RetrySchedule;
-use crate::selectors::LoadedPack;
 use crate::telemetry::occurrences::{AccountStateChanged, LoginAttempted, PassCompleted, PassFailed};
 use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
 
@@ -33,32 +30,6 @@ const ENDLESS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Du
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a state may be believed that nobody renews: a single pass, a parked account.
 const LONG: SignedDuration = SignedDuration::from_hours(24);
-
-/// One account, ready to be collected.
-#[derive(Debug)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// How to read its site.
-    pub pack: Arc<LoadedPack>,
-    /// The address that all others are relative to.
-    pub base_url: Url,
-    /// The user name or e-mail address.
-    pub username: SecretString,
-    /// The password.
-    pub password: SecretString,
-    /// The owner has read the site's terms.
-    pub terms_acknowledged: bool,
-    /// The browser's profile folder.
-    pub profile: PathBuf,
-}
-
-impl Account {
-    /// The user name, for comparing it with authors in the page.
-    pub fn username(&self) -> &str {
-        self.username.expose_secret()
-    }
-}
 
 /// How often and how much.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,8 @@ use super::windows::Windows;
 use crate::domain::GapReason;
 use crate::ports::page::{Matches, Scroller, SitePage, Step, ThreadReading, ThreadRow};
 use crate::resilience::Pace;
-use crate::selectors::pack::{Pack, Scroll};
+use crate::selectors::Pack;
+use crate::selectors::scroll::Scroll;
 
 /// How a reading ended on its old side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

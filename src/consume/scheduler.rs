@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, Notify};
 
-use super::occurrences;
 use super::publish::publish;
 use crate::domain::event::AnalysisRequested;
 use crate::domain::{Envelope, Event};
@@ -18,12 +17,14 @@ use crate::fault::{AnyFault, Class};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
 use crate::ports::{Bus, Clock, DueConversation, Store};
 use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::{AnalysisDue, ConsumerBackedOff, StoppedOverFault};
+use crate::telemetry::{Counters, Occurrence};
 
 /// How many conversations are requested at once.
 const LIMIT: u32 = 200;
 
-/// The longest wait without a look, unless told otherwise: the archive may run in another process, whose news don't reach us,
-/// and the wall clock, by which due times are told, may be set while we wait by the other one.
+/// The longest wait without a look, unless told otherwise: the archive may run in another process,
+/// whose news don't reach us, and the wall clock, by which due times are told, may be set while we wait by the other one.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
@@ -41,6 +42,7 @@ pub struct Scheduler {
     look_every: Duration,
     /// One round at a time: [`Scheduler::flush`] is called beside the running task.
     round: Mutex<()>,
+    counters: Arc<Counters>,
 }
 
 impl Scheduler {
@@ -51,9 +53,10 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         news: Arc<Notify>,
         prompt_version: impl Into<String>,
+        counters: Arc<Counters>,
     ) -> Self {
         let prompt_version = prompt_version.into();
-        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()) }
+        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()), counters }
     }
 
     /// The same with another longest wait without a look.
@@ -87,7 +90,7 @@ impl Scheduler {
                     wait
                 }
                 Err(fault) if fault.class() == Class::Critical => {
-                    occurrences::stopped("scheduler", &fault);
+                    StoppedOverFault { who: "scheduler", fault: &fault }.emit(&self.counters);
                     life.stop();
                     return;
                 }
@@ -95,7 +98,7 @@ impl Scheduler {
                     setbacks += 1;
                     // Nothing is in hand here, so even a permanent fault is waited out: a human mends it.
                     let wait = SETBACKS.delay(setbacks, wished(&fault), fastrand::f64()).unwrap_or_default();
-                    occurrences::backed_off("scheduler", setbacks, wait, &fault);
+                    ConsumerBackedOff { who: "scheduler", setbacks, wait, fault: &fault }.emit(&self.counters);
                     // Cancel-safe: neither arm holds anything. News must not cut a setback short.
                     tokio::select! {
                         () = life.soft.cancelled() => return,
@@ -147,12 +150,12 @@ impl Scheduler {
             match outcome {
                 Ok(()) => {
                     self.store.requested(&due.conversation, &due.up_to).await?;
+                    AnalysisDue { account: &due.account, conversation: due.conversation }.emit(&self.counters);
                     requested += 1;
                 }
                 Err(fault) => failed = failed.or(Some(fault)),
             }
         }
-        occurrences::analyses_requested(requested);
         failed.map_or(Ok(requested), Err)
     }
 

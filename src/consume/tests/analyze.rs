@@ -33,7 +33,7 @@ async fn the_same_question_is_asked_once_however_often_it_comes() {
     assert_eq!(reader.calls(), 1);
     assert_eq!(rig.depth(Queue::Mirror).await, 1, "and told once as long as it waits");
     let analysis = rig.store.analysis(&id(1, 2)).await.unwrap().unwrap();
-    assert_eq!((analysis.messages, analysis.summary.expose()), (2, "2 messages"));
+    assert_eq!((analysis.messages, analysis.verdict.summary.expose()), (2, "2 messages"));
     assert_eq!((analysis.up_to, analysis.model.as_str()), (key(1, 2), "reader"));
 }
 
@@ -44,7 +44,7 @@ async fn an_analysis_that_was_saved_but_not_told_is_told_without_asking_again() 
     let reader = Arc::new(Reader::default());
     let bus = Arc::new(Unconfirmed { bus: rig.bus.clone(), lost: AtomicUsize::new(2) });
     rig.publish([requested(1, 1)]).await;
-    rig.run(Analyze::new(rig.store.clone(), bus, reader.clone(), rig.clock.clone()));
+    rig.run(Analyze::new(rig.store.clone(), bus, reader.clone(), rig.clock.clone(), Arc::default()));
     rig.empty(Queue::Analyze).await;
     assert_eq!((reader.calls(), rig.depth(Queue::Mirror).await), (1, 1));
     assert_eq!(rig.bus.dead_letters().await.unwrap(), 0, "the bus's fault is not the event's");
@@ -59,7 +59,8 @@ async fn what_cannot_be_told_is_not_held_against_the_request() {
     let deaf = EmbeddedBus::with_bindings(rig.database.clone(), |_| &[]).await.unwrap();
     let buses: [(Arc<dyn Bus>, Code); 2] = [(silent, Code::DatabaseFailed), (Arc::new(deaf), Code::Unroutable)];
     for (bus, code) in buses {
-        let analyze = Analyze::new(rig.store.clone(), bus, Arc::new(Reader::default()), rig.clock.clone());
+        let analyze =
+            Analyze::new(rig.store.clone(), bus, Arc::new(Reader::default()), rig.clock.clone(), Arc::default());
         let outcomes = analyze.consume(&[received(requested(1, 1))]).await.unwrap();
         let [Outcome::Failed(fault)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
         assert_eq!((fault.code(), fault.class(), fault.scope()), (code, Class::RETRY, Scope::Process));

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 
 use super::rig::{Reader, Rig, Sheet, account, captured, conversation, enveloped};
 use super::{Injected, STORE_AWAY, until};
-use crate::consume::{Backlog, Mirroring, Pipeline, Quiet, Stage};
+use crate::consume::{Mirroring, Pipeline, Quiet, Stage};
 use crate::domain::event::AccountChanged;
 use crate::domain::{AccountState, Envelope, Event};
 use crate::fault::{AnyFault, Class, Code, Scope};
-use crate::ports::{Bus, Clock, Queue};
+use crate::ports::{Backlog, Bus, Clock, Queue};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -118,6 +118,10 @@ impl Backlog for Spool {
     async fn pending(&self) -> Result<u64, AnyFault> {
         Ok(self.0.load(Ordering::SeqCst))
     }
+
+    async fn captured(&self) -> Result<u64, AnyFault> {
+        Ok(0)
+    }
 }
 
 struct Whole {
@@ -138,6 +142,7 @@ async fn whole(spooled: u64) -> Whole {
         scheduler: Arc::new(rig.scheduler(rig.bus())),
         mirror: mirror.clone(),
         lifecycle: rig.life.clone(),
+        counters: Arc::default(),
     };
     pipeline.scheduler.clone().spawn(&rig.life);
     rig.run(rig.archive());
@@ -183,6 +188,7 @@ async fn nothing_is_analysed_in_pieces_while_the_archive_has_work() {
         scheduler: Arc::new(rig.scheduler(rig.bus())),
         mirror: mirroring(&rig, &Arc::default(), HOUR),
         lifecycle: rig.life.clone(),
+        counters: Arc::default(),
     };
     rig.store_messages(&[captured(1, 1)]).await;
     // Nobody takes it.

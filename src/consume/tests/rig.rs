@@ -15,13 +15,13 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::event::{AnalysisRequested, MessageCaptured};
 use crate::domain::{
     AccountId, ConversationKey, Direction, Envelope, Event, Message, MessageKey, Origin, Precision, Priority,
-    Sentiment, Text,
+    Sentiment, Text, Verdict,
 };
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     Analyst, AnalystRequest, Bus, Clock, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection, Queue,
-    QueueDepth, Store, Verdict,
+    QueueDepth, Store,
 };
 use crate::sqlite::Database;
 use crate::store::SqliteStore;
@@ -59,19 +59,26 @@ impl Rig {
     }
 
     pub fn archive(&self) -> Archive {
-        Archive::new(self.store.clone(), self.clock.clone(), RULE, self.news.clone())
+        Archive::new(self.store.clone(), self.clock.clone(), RULE, self.news.clone(), Arc::default())
     }
 
     pub fn analyze(&self, analyst: &Arc<Reader>) -> Analyze {
-        Analyze::new(self.store.clone(), self.bus(), analyst.clone(), self.clock.clone())
+        Analyze::new(self.store.clone(), self.bus(), analyst.clone(), self.clock.clone(), Arc::default())
     }
 
     pub fn scheduler(&self, bus: Arc<dyn Bus>) -> Scheduler {
-        Scheduler::new(self.store.clone(), bus, self.clock.clone(), self.news.clone(), "1")
+        Scheduler::new(self.store.clone(), bus, self.clock.clone(), self.news.clone(), "1", Arc::default())
     }
 
     pub fn mirroring(&self, mirror: &Arc<Sheet>) -> Mirroring {
-        Mirroring::new(self.store.clone(), self.bus(), mirror.clone(), self.clock.clone(), self.life.clone())
+        Mirroring::new(
+            self.store.clone(),
+            self.bus(),
+            mirror.clone(),
+            self.clock.clone(),
+            self.life.clone(),
+            Arc::default(),
+        )
     }
 
     pub fn run(&self, handler: impl Handler + 'static) {
@@ -79,10 +86,9 @@ impl Rig {
     }
 
     pub fn runner(&self, handler: Arc<dyn Handler>) -> Runner {
-        Runner::new(self.bus(), handler, self.life.clone()).with_schedule(crate::resilience::RetrySchedule::endless(
-            Duration::from_millis(1),
-            Duration::from_millis(20),
-        ))
+        Runner::new(self.bus(), handler, self.life.clone(), Arc::default()).with_schedule(
+            crate::resilience::RetrySchedule::endless(Duration::from_millis(1), Duration::from_millis(20)),
+        )
     }
 
     pub async fn publish(&self, envelopes: impl IntoIterator<Item = Envelope>) {

@@ -56,7 +56,7 @@ impl Play {
     {
         let (life, batches) = (Lifecycle::new(), Arc::default());
         let scene = Scene { act, batches: Arc::clone(&batches) };
-        Runner::new(Arc::new(Arc::clone(bus)), Arc::new(scene), life.clone()).spawn();
+        Runner::new(Arc::new(Arc::clone(bus)), Arc::new(scene), life.clone(), Arc::default()).spawn();
         Self { bus: Arc::clone(bus), life, batches }
     }
 

@@ -2,28 +2,28 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::collector::Account;
+mod judge;
+mod keep;
+
+use super::account::Account;
 use super::error::CollectError;
 use super::history::{Going, History, Reach, pause};
-use super::resolve::{Reader, difference};
-use super::spool::{Capture, Cursor, Spool};
-use super::verdict::{self, Drift};
+use super::resolve::Reader;
+use super::spool::{Cursor, Spool};
+use super::verdict;
 use super::{list, login};
 use crate::domain::conversation::ConversationRef;
-use crate::domain::event::{MessageCaptured, SelectorsDrifted};
-use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, Origin};
+use crate::domain::{ConversationKey, GapReason};
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
 use crate::ports::Clock;
-use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadReading, Until};
+use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadReading, ThreadRow, Until};
 use crate::resilience::Pace;
+use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
-use crate::telemetry::occurrences::{ConversationRead, GapRecorded, SelectorFellBack};
-use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
+use crate::telemetry::{Counters, Progress, ProgressSink};
 
 /// After so many conversations in a row that can't be read, it is the layout and not one of them.
 const BROKEN_AFTER: u32 = 3;
@@ -136,7 +136,7 @@ impl Pass<'_> {
                     if !matches!(shown, Err(CollectError::LoggedOut { .. })) {
                         failures += 1;
                         found.gaps += 1;
-                        self.record_unreadable(&conversation).await?;
+                        self.record_unreadable(&conversation, &cursor).await?;
                     }
                     shown?;
                 }
@@ -158,33 +158,6 @@ impl Pass<'_> {
             }
             _ => Ok(glance),
         }
-    }
-
-    /// The endings that are no page of ours.
-    fn refuse(&self, glance: &Glance) -> Result<(), CollectError> {
-        let site = self.account.id.site().to_string();
-        if glance.login {
-            return Err(CollectError::LoggedOut { site });
-        }
-        if glance.locked || glance.challenge {
-            return login::outcome(glance, &site, Duration::ZERO);
-        }
-        Ok(())
-    }
-
-    async fn judge_list(&self, list: &list::ConversationList) -> Result<(), CollectError> {
-        let glance = self.page.wait(Until::List, Duration::ZERO).await?;
-        self.refuse(&glance)?;
-        if verdict::of_list(&glance, list.rows.len()) == PageVerdict::Broken {
-            let problem = "matches nothing in a list that does not say it is empty".to_owned();
-            return Err(CollectError::LayoutBroken { field: "conversations.row".to_owned(), problem });
-        }
-        self.tell_drifts(verdict::drifts(&self.account.pack.pack, &list.matches)).await?;
-        if !list.complete {
-            let problem = "more conversations exist but do not come".to_owned();
-            return Err(CollectError::LayoutBroken { field: "conversations.scroll".to_owned(), problem });
-        }
-        Ok(())
     }
 
     fn conversation(&self, row: &ListRow) -> Option<ConversationRef> {
@@ -214,12 +187,12 @@ impl Pass<'_> {
         }
         let observed_at = self.clock.now();
         let zone = TimeZone::get(&pack.site.time_zone).unwrap_or(TimeZone::UTC);
-        let frame = crate::selectors::moment::Frame::new(zone, observed_at);
+        let frame = Frame::new(zone, observed_at);
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.
         let can_stop = self.depth == Depth::News && cursor.complete;
-        let is_known = |rows: &[crate::ports::page::ThreadRow]| {
+        let is_known = |rows: &[ThreadRow]| {
             can_stop
                 && (rows.is_empty()
                     || reader
@@ -247,149 +220,6 @@ impl Pass<'_> {
         }
         let ThreadReading { rows, matches, .. } = self.page.thread().await?;
         Ok(rows.is_empty().then_some(History { rows, matches, reach: Reach::Start }))
-    }
-
-    /// Judges after the reading: the page may have changed under it.
-    async fn judge_thread(&self, proof: &str, history: &History) -> Result<(), CollectError> {
-        let glance = self.page.wait(Until::Thread(proof), Duration::ZERO).await?;
-        self.refuse(&glance)?;
-        if glance.opened.as_deref() != Some(proof) {
-            let problem = "changed while the conversation was read".to_owned();
-            return Err(CollectError::LayoutBroken { field: "conversations.opened.at".to_owned(), problem });
-        }
-        let messages = history.rows.iter().filter(|row| row.separator.is_none()).count();
-        if verdict::of_thread(&glance, messages) == PageVerdict::Broken {
-            let problem = "matches nothing in a conversation that does not say it is empty".to_owned();
-            return Err(CollectError::LayoutBroken { field: "messages.row".to_owned(), problem });
-        }
-        self.tell_drifts(verdict::drifts(&self.account.pack.pack, &history.matches)).await
-    }
-
-    /// Puts what is new into the spool, in one transaction.
-    async fn keep(
-        &self,
-        reader: &Reader<'_>,
-        cursor: &Cursor,
-        row_digest: [u8; 16],
-        history: History,
-    ) -> Result<Read, CollectError> {
-        let conversation = reader.conversation;
-        let resolved = reader.resolve(&history.rows, history.reach == Reach::Start);
-        let messages = resolved.messages.len();
-        let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
-        let gap = match history.reach {
-            Reach::Short(reason) if !cursor.complete => Some(reason),
-            Reach::Start | Reach::Known | Reach::Short(_) => None,
-        };
-        let changed = difference(resolved.messages, cursor);
-        let origin = if cursor.complete { Origin::Live } else { Origin::Backfill };
-        let events = changed
-            .fresh
-            .into_iter()
-            .map(|(message, known)| {
-                let key = message.key;
-                let captured = MessageCaptured {
-                    account: self.account.id.clone(),
-                    conversation: conversation.clone(),
-                    message,
-                    origin,
-                    revision: known.revision,
-                };
-                (Envelope::new(Event::MessageCaptured(Box::new(captured)), reader.observed_at), key, known)
-            })
-            .collect();
-        let complete = matches!(history.reach, Reach::Start | Reach::Known);
-        let gaps = self.gaps(conversation.key, gap, complete, seen_from);
-        let capture = Capture {
-            account: self.account.id.clone(),
-            conversation: conversation.clone(),
-            complete,
-            row_digest: Some(row_digest),
-            events,
-            gaps,
-        };
-        self.spool.commit(capture).await?;
-        crash_point(CrashPoint::SpoolCommitted);
-        let (account, key) = (&self.account.id, conversation.key);
-        ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }
-            .emit(self.counters);
-        if let Some(reason) = gap {
-            GapRecorded { account, conversation: key, reason }.emit(self.counters);
-        }
-        Ok(Read { messages, new: changed.new, revised: changed.revised, gap })
-    }
-
-    /// The gap to open; or, for a conversation seen as a whole, all gaps to close.
-    fn gaps(
-        &self,
-        conversation: ConversationKey,
-        open: Option<GapReason>,
-        complete: bool,
-        seen_from: Option<Timestamp>,
-    ) -> Vec<Gap> {
-        let now = self.clock.now();
-        let gap = |reason, closed_at| Gap {
-            account: self.account.id.clone(),
-            conversation,
-            reason,
-            seen_from,
-            since: now,
-            closed_at,
-        };
-        match open {
-            Some(reason) => vec![gap(reason, None)],
-            None if complete => [GapReason::HistoryLimit, GapReason::HistoryStuck, GapReason::ConversationUnreadable]
-                .map(|reason| gap(reason, Some(now)))
-                .to_vec(),
-            None => Vec::new(),
-        }
-    }
-
-    async fn record_unreadable(&self, conversation: &ConversationRef) -> Result<(), CollectError> {
-        let reason = GapReason::ConversationUnreadable;
-        let gaps = self.gaps(conversation.key, Some(reason), false, None);
-        let capture = Capture {
-            account: self.account.id.clone(),
-            conversation: conversation.clone(),
-            complete: false,
-            // Forgotten, so that the next pass tries again.
-            row_digest: None,
-            events: Vec::new(),
-            gaps,
-        };
-        self.spool.commit(capture).await?;
-        GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);
-        Ok(())
-    }
-
-    /// Tells each drift once; a missing required field ends the pass.
-    async fn tell_drifts(&self, drifts: Vec<Drift>) -> Result<(), CollectError> {
-        let mut broken = None;
-        for drift in drifts {
-            let (field, verdict, matched) = match drift {
-                Drift::Fallback { field, alternative } => (field, "fallback", u32::try_from(alternative).ok()),
-                Drift::Missing { field, missing, rows } => {
-                    let problem = format!("is missing in {missing} of {rows} rows");
-                    broken.get_or_insert(CollectError::LayoutBroken { field: field.clone(), problem });
-                    (field, "missing", None)
-                }
-            };
-            let account = self.account.id.clone();
-            let event = SelectorsDrifted {
-                account,
-                pack: self.account.pack.hash.clone(),
-                field,
-                verdict: verdict.to_owned(),
-                matched,
-            };
-            let field = event.field.clone();
-            let news =
-                self.spool.enqueue_drift(&Envelope::new(Event::SelectorsDrifted(event), self.clock.now())).await?;
-            if let Some(alternative) = matched.filter(|_| news) {
-                SelectorFellBack { account: &self.account.id, field: &field, alternative }.emit(self.counters);
-            }
-        }
-        broken.map_or(Ok(()), Err)
     }
 }
 
