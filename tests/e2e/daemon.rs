@@ -28,7 +28,7 @@ impl Daemon {
         let leave = leave_for_a_browser().await;
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
-        place.set("CHATFERRY_PASS_INTERVAL", "500ms");
+        place.set("CHATFERRY_PASS_INTERVAL", "1s");
         let child = place.start(&["run"]);
         let account = "demo/default".parse().unwrap();
         eventually("the daemon answers", async || get(addr, "/livez").await.filter(|(code, _)| *code == 200)).await;

@@ -21,7 +21,7 @@ const FIELDS: [&str; 8] = [
 
 fn fell_back(run: &Run) -> Vec<String> {
     let lines = run.logged("selector fell back");
-    assert!(lines.iter().all(|line| line["level"] == "WARN" && line["error.code"] == "selectors-drifted"), "{lines:?}");
+    assert!(lines.iter().all(|line| line["level"] == "warn" && line["error.code"] == "selectors-drifted"), "{lines:?}");
     assert!(lines.iter().all(|line| line["selector.alternative"] == 1), "{lines:?}");
     lines.iter().map(|line| line["selector.field"].as_str().unwrap().to_owned()).collect()
 }

@@ -27,7 +27,8 @@ async fn a_slow_site_that_fails_now_and_then_is_collected_whole() {
 async fn a_site_that_fails_always_is_one_retryable_fault_and_the_next_run_is_whole() {
     let site = Site::start(SiteOptions { fail_every: Some(1), ..tiny_site() }).await.unwrap();
     let bind = site.addr();
-    let place = Place::for_site(&site).with_pack(&demo_pack(&[("pages", "timeout", "\"2s\"")]));
+    let place =
+        Place::for_site(&site).with_pack(&demo_pack(&[("pages", "timeout", "\"2s\""), ("login", "timeout", "\"2s\"")]));
     let run = place.run(&["collect", "--once", "--json"]).await;
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
     let document: Value = serde_json::from_str(run.stdout.trim()).unwrap();
@@ -45,14 +46,13 @@ async fn a_site_that_fails_always_is_one_retryable_fault_and_the_next_run_is_who
 
 #[tokio::test]
 async fn a_session_that_ends_in_the_middle_costs_one_more_login() {
-    // More requests than half of a pass needs, and fewer than the whole.
+    // More requests than half of a pass needs, and fewer than a whole one.
     let site = Site::start(SiteOptions { session_requests: Some(10), ..tiny_site() }).await.unwrap();
     let place = Place::for_site(&site);
     let run = place.collect_once().await;
     assert_eq!(requests(&site, "POST", "/login"), 2, "{}", run.stderr);
     assert_eq!(run.logged("pass failed"), Vec::<Value>::new());
-    let api = requests(&site, "GET", "/api/");
-    assert!((10..=20).contains(&api), "{api} requests");
+    assert!(requests(&site, "GET", "/api/") > 10, "the first session was enough");
     assert_store_equals_site(&site, &place.exported().await);
     assert_eq!(run.count("new_messages"), site.truth().len() as u64, "what was read before the login counts too");
     site.stop().await;

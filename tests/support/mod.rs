@@ -73,8 +73,10 @@ impl Run {
 
     /// The log lines with this message; the run must log as JSON.
     pub fn logged(&self, message: &str) -> Vec<Value> {
-        let lines = self.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line["message"] == message).collect()
+        // The last lines are for a person, not for a log collector.
+        let lines = self.stderr.lines().filter(|line| line.starts_with('{'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["msg"] == message).collect()
     }
 
     /// A number from the summary of the only account that `collect --once --json` collected.
