@@ -41,7 +41,7 @@ const DATABASE: &str = "chatferry.db";
 /// # Errors
 /// Everything that is wrong with the settings.
 pub fn load_config(sources: Sources) -> Result<Config, ConfigProblems> {
-    Config::load(sources, |selectors| Library::open(selectors).map(|library| library.sites()).unwrap_or_default())
+    Config::load(sources, Library::sites_of)
 }
 
 /// Everything that runs, put together.

@@ -178,13 +178,13 @@ async fn the_daemon_with_live_messages() {
         .with("CHATFERRY_ANALYSIS_QUIET", "0s");
     let _browsers = Browsers::of(&place);
     let mut program = Watched::start(&place, &["run"]);
-    program.until_log(&["conversation analysed"]).await;
+    program.until_log(&["analysis stored"]).await;
     program.until_log(&["pass completed"]).await;
     let live = "canary-77d1e0: and bring the blue umbrella with you";
     let conversation = site.truth()[0].conversation_id.clone();
     site.say(&conversation, None, live).unwrap();
-    program.until_log(&["messages stored", "messages.inserted=1 "]).await;
-    program.until_log(&["conversation analysed"]).await;
+    program.until_log(&["batch archived", " inserted=1 "]).await;
+    program.until_log(&["analysis stored"]).await;
     send(program.pid(), Signal::TERM);
     let ended = program.end().await;
     assert!(ended.status.success(), "{}", ended.log.join("\n"));

@@ -36,7 +36,7 @@ async fn typos_in_the_environment_and_in_the_file_come_in_one_report() {
     let words = ["2 problems with the settings", "CHATFERRY_BROWSR_HEADLESS", "CHATFERRY_BROWSER_HEADLESS"];
     for arguments in [&["collect", "--once"][..], &["run"], &["config", "check"], &["config", "show"]] {
         let run = settings_refused(&place, arguments, &words).await;
-        let said = ["analysis.quite", "chatferry.toml:2", "analysis.quiet"];
+        let said = ["analysis.quite", "chatferry.toml line 2", "analysis.quiet"];
         assert!(said.iter().all(|word| run.stderr.contains(word)), "{}", run.stderr);
     }
     let run = place.run(&["config", "check", "--json"]).await;
@@ -59,7 +59,7 @@ async fn a_site_without_a_pack_is_named_with_its_nearest() {
         "[[account]]\nsite = \"dmeo\"\nusername = \"a\"\npassword = \"b\"\n",
     )
     .unwrap();
-    settings_refused(&place, &["collect", "--once"], &["dmeo", "chatferry.toml:2", "rename it to demo"]).await;
+    settings_refused(&place, &["collect", "--once"], &["dmeo", "chatferry.toml line 2", "did you mean demo?"]).await;
     refused(&Place::new(), &["selectors", "probe", "dmeo"], 78, "pack-unknown").await;
 }
 
@@ -104,15 +104,19 @@ async fn a_typo_in_a_pack_is_named_with_file_line_and_nearest_key() {
     let line = broken.lines().position(|line| line.starts_with("row_show_news")).unwrap() + 1;
     let path = put_pack(&place, &broken);
     let run = refused(&place, &["collect", "--once"], 78, "pack-invalid").await;
-    let wanted = format!("{}:{line}", path.display());
-    for words in [wanted.as_str(), "row_show_news", "row_shows_news"] {
+    let (file, line) = (path.display().to_string(), format!("line {line}: "));
+    for words in [file.as_str(), &line, "row_show_news", "row_shows_news"] {
         assert!(run.stderr.contains(words), "{words:?} is not in:\n{}", run.stderr);
     }
     assert!(site.request_log().is_empty(), "it went to the site with a broken pack");
     assert_nothing_collected(&place).await;
     let check = place.run(&["selectors", "check"]).await;
     assert_eq!(check.code(), Some(1), "{}", check.stdout);
-    assert!(check.stdout.contains("broken ") && check.stdout.contains(&wanted), "{}", check.stdout);
+    assert!(
+        check.stdout.contains("broken ") && check.stdout.contains(&file) && check.stdout.contains(&line),
+        "{}",
+        check.stdout
+    );
 }
 
 #[tokio::test]
@@ -120,10 +124,19 @@ async fn a_pack_that_is_no_toml_and_one_that_can_not_be_read() {
     let place = somewhere();
     let path = put_pack(&place, "version = 1\n[site\n");
     let run = refused(&place, &["collect", "--once"], 78, "pack-invalid").await;
-    assert!(run.stderr.contains(&format!("{}:2", path.display())), "{}", run.stderr);
+    assert!(run.stderr.contains(&path.display().to_string()) && run.stderr.contains("line 2: "), "{}", run.stderr);
     // Not even root can read a folder as a file.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
+    let run = refused(&place, &["collect", "--once"], 78, "pack-invalid").await;
+    assert!(run.stderr.contains(&path.display().to_string()), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_pack_whose_name_is_no_site_does_not_hide_the_accounts() {
+    let place = somewhere();
+    let path = put_pack(&place, PACK).with_file_name("My Pack.toml");
+    fs::write(&path, PACK).unwrap();
     let run = refused(&place, &["collect", "--once"], 78, "pack-invalid").await;
     assert!(run.stderr.contains(&path.display().to_string()), "{}", run.stderr);
 }

@@ -1,8 +1,7 @@
 //! What a site may answer: each refusal is told once and asked for once.
 
-use std::net::TcpListener;
-
 use chatferry::demo::{LoginMode, Site, SiteOptions};
+use tokio::net::TcpSocket;
 
 use crate::refusal::{assert_nothing_collected, refused};
 use crate::support::processes::{Browsers, Watched, turn};
@@ -54,9 +53,10 @@ async fn a_locked_account() {
 #[tokio::test]
 async fn a_site_that_is_down_is_tried_three_times() {
     let _turn = turn().await;
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/", free.local_addr().unwrap());
-    drop(free);
+    // Bound and not listening: nobody answers there, and no other test can be given the port.
+    let deaf = TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}/", deaf.local_addr().unwrap());
     let place = Place::new().with("DEMO_USERNAME", "a").with("DEMO_PASSWORD", "b").with("DEMO_BASE_URL", address);
     let browsers = Browsers::of(&place);
     let run = refused(&place, &["collect", "--once"], 1, "site-unreachable").await;

@@ -33,7 +33,7 @@ async fn browser_dies_and_the_run_goes_on(point: &str) {
     let browsers = Browsers::of(&place);
     let run = place.collect_once().await;
     assert!(run.stderr.contains("browser-gone"), "the browser did not die:\n{}", run.stderr);
-    assert_whole(&site, &place, &browsers).await;
+    assert_whole(&site, &place, &browsers, 1).await;
     site.stop().await;
 }
 
@@ -56,7 +56,7 @@ async fn a_renderer_dies_in_the_middle_of_a_pass() {
     // A command that is not raced against the crash ends after 30 s in `page-timeout` instead.
     assert_eq!(ended.count(&["pass failed", "page-crashed"]), 1, "{}", ended.log.join("\n"));
     assert_eq!(ended.count(&["page-timeout"]), 0, "{}", ended.log.join("\n"));
-    assert_whole(&site, &place, &browsers).await;
+    assert_whole(&site, &place, &browsers, 1).await;
     site.stop().await;
 }
 
@@ -90,6 +90,6 @@ async fn the_daemon_reaps_every_browser_that_dies_under_it() {
     let ended = program.end().await;
     assert!(ended.status.success(), "{}\n{}", ended.status, ended.log.join("\n"));
     place.collect_once().await;
-    assert_whole(&site, &place, &browsers).await;
+    assert_whole(&site, &place, &browsers, 3).await;
     site.stop().await;
 }

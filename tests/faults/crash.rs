@@ -57,7 +57,7 @@ async fn dies_and_heals(point: &str) {
     let browsers = Browsers::of(&place);
     Watched::start(&place, &["collect", "--once"]).end().await.assert_killed();
     place.unset("CHATFERRY_CRASH_AT");
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 1).await;
     site.stop().await;
 }
 
@@ -71,6 +71,6 @@ async fn the_browser_of_a_killed_daemon_is_swept_by_the_next_start() {
     let left = browsers.running();
     assert!(left.iter().any(|process| process.is_renderer()), "nothing is left to be swept: {left:#?}");
     place.unset("CHATFERRY_CRASH_AT");
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 1).await;
     site.stop().await;
 }

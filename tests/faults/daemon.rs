@@ -34,7 +34,7 @@ async fn a_second_daemon_on_the_same_data_directory_goes_away() {
     send(first.pid(), Signal::TERM);
     let ended = first.end().await;
     assert!(ended.status.success(), "{}\n{}", ended.status, ended.log.join("\n"));
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 0).await;
     site.stop().await;
 }
 
@@ -67,7 +67,7 @@ async fn terminated_and_heals(words: &[&str]) {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log.join("\n"));
     assert_eq!(ended.count(&["signal=SIGTERM"]), 1, "{}", ended.log.join("\n"));
     browsers.assert_gone();
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 0).await;
     site.stop().await;
 }
 
@@ -84,6 +84,6 @@ async fn sigterm_ends_a_single_pass_too() {
     // Asked for one full pass, it could not give it.
     assert_eq!(ended.status.code(), Some(1), "{}", ended.log.join("\n"));
     browsers.assert_gone();
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 0).await;
     site.stop().await;
 }

@@ -17,15 +17,17 @@ pub fn tiny_site() -> SiteOptions {
 }
 
 /// A run that nothing disturbs, after which everything must be as if there had been no fault.
-pub async fn assert_heals(site: &Site, place: &Place, browsers: &Browsers) {
+pub async fn assert_heals(site: &Site, place: &Place, browsers: &Browsers, kills: usize) {
     let run = place.collect_once().await;
     // One of the conversations is empty, which is no gap.
     assert!(run.stdout.contains(", 0 gaps,"), "{}", run.stdout);
-    assert_whole(site, place, browsers).await;
+    assert_whole(site, place, browsers, kills).await;
 }
 
-/// The store equals the site, the workbook shows each conversation once, and no browser is left.
-pub async fn assert_whole(site: &Site, place: &Place, browsers: &Browsers) {
+/// The store equals the site, the workbook shows each conversation once, and no browser is left. Each
+/// of the `kills` may have cost the session, which Chromium writes down only now and then, and so one
+/// more login; more than that is how accounts get locked.
+pub async fn assert_whole(site: &Site, place: &Place, browsers: &Browsers, kills: usize) {
     browsers.assert_gone();
     let exported = place.exported().await;
     assert_store_equals_site(site, &exported);
@@ -34,7 +36,7 @@ pub async fn assert_whole(site: &Site, place: &Place, browsers: &Browsers) {
     assert_eq!(keys.len(), with_messages.len(), "one row per conversation");
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "a conversation has two rows");
     assert!(summaries.iter().all(|summary| !summary.is_empty()), "a conversation was not analysed: {summaries:?}");
-    assert!(logins(site) <= 2, "{} logins: that is how accounts get locked", logins(site));
+    assert!(logins(site) <= 1 + kills, "{} logins after {kills} kills", logins(site));
 }
 
 /// How often the login form was sent.

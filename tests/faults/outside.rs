@@ -66,6 +66,6 @@ async fn killed_and_heals(seed: u64) {
         program.end().await.assert_killed();
     }
     place.unset("LOG_LEVEL");
-    assert_heals(&site, &place, &browsers).await;
+    assert_heals(&site, &place, &browsers, 2).await;
     site.stop().await;
 }

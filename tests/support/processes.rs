@@ -14,14 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Place;
 
 /// So many tests of one binary may have a browser at a time.
 const BROWSERS: usize = 2;
 /// Longest wait for a line or for an end.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 static TURN: Semaphore = Semaphore::const_new(BROWSERS);
 
@@ -164,9 +164,10 @@ impl Watched {
 
     /// Reads on until a line satisfies; `None` if the program closes its stderr before.
     pub async fn line(&mut self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
+        let end = Instant::now() + DEADLINE;
         loop {
-            let line = timeout(DEADLINE, self.lines.next_line()).await;
-            let line = line.unwrap_or_else(|_| panic!("no further line:\n{}", self.log.join("\n"))).unwrap()?;
+            let line = timeout_at(end, self.lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("the line does not come:\n{}", self.log.join("\n"))).unwrap()?;
             self.log.push(line.clone());
             if is_it(&line) {
                 return Some(line);
