@@ -4,6 +4,7 @@
 //! Nothing here is shared between two tests, and everything that was started is ended by process id.
 
 #![allow(dead_code)] // each test binary uses its own part of the harness
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod processes;
 
