@@ -148,8 +148,9 @@ impl Collector {
     }
 
     async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let fresh =
-            SignedDuration::try_from(self.settings.pass_interval * 3).unwrap_or(LONG).max(SignedDuration::from_mins(3));
+        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
+            .unwrap_or(LONG)
+            .max(SignedDuration::from_mins(10));
         while !self.lifecycle.is_stopping() {
             self.pass(page, Depth::News).await?;
             self.tell(AccountState::Live, None, "Everything that the site showed was read.", fresh).await;
@@ -187,8 +188,11 @@ impl Collector {
     async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
-        self.tell(AccountState::Backfilling, None, "The conversations are being read.", SignedDuration::from_hours(2))
-            .await;
+        // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
+        if !self.is_live() {
+            let sentence = "The conversations are being read.";
+            self.tell(AccountState::Backfilling, None, sentence, SignedDuration::from_hours(2)).await;
+        }
         let pass = Pass {
             account: &self.account,
             page,
@@ -253,6 +257,11 @@ impl Collector {
             page.kill();
         }
         Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.as_ref().is_some_and(|status| status.state == AccountState::Live)
     }
 
     /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.
