@@ -1,5 +1,6 @@
 //! The command line as a person meets it: what it refuses, with which words and exit code, and what it
 //! puts out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

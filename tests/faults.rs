@@ -1,5 +1,6 @@
 //! Faults: the program, its browser or its files are hurt at a chosen moment, and then the store must
 //! equal the site: nothing lost, invented or doubled.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

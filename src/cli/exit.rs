@@ -36,6 +36,11 @@ impl Failure {
         Self { message: Some(message.into()), code }
     }
 
+    /// The code to end with.
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Writes the sentence to stderr; the code to end with.
     pub fn report(&self) -> ExitCode {
         if let Some(message) = &self.message {
@@ -48,7 +53,7 @@ impl Failure {
 /// How a command ends after its tasks have.
 ///
 /// # Errors
-/// 70 if a task panicked, 1 if one was late.
+/// 70 if a task panicked, the code of the fault that stopped them if one did, 1 if a task was late.
 pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
     if !drained.panicked.is_empty() {
         let message = format!(
@@ -57,6 +62,10 @@ pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
             Code::Internal.action()
         );
         return Err(Failure::said(message, INTERNAL));
+    }
+    if let Some(code) = drained.fault {
+        let message = format!("chatferry: stopped over a fault [{code}]\n  what to do: {}", code.action());
+        return Err(Failure::said(message, of_code(code)));
     }
     if drained.late.is_empty() {
         return Ok(());

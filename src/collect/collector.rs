@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::account::Account;
 use super::error::CollectError;
 use super::login::{self, Credentials};
-use super::pass::{Depth, Found, Pass};
+use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
 use crate::config::LoginBudget;
 use crate::domain::event::AccountChanged;
@@ -122,13 +122,21 @@ impl Collector {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
                 _ => {
                     if fault.scope() == Scope::Process {
-                        self.lifecycle.stop();
+                        self.lifecycle.stop_over(fault.code());
                     }
                     self.lifecycle.soft.cancelled().await;
                 }
             }
         }
-        self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        // What a human must do stays true while nobody runs.
+        if !self.is_parked() {
+            self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        }
+    }
+
+    fn is_parked(&self) -> bool {
+        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|status| status.state == AccountState::Parked)
     }
 
     /// One browser: a pass, a wait, the next pass, until a fault or the stop.
@@ -174,7 +182,8 @@ impl Collector {
             .await
     }
 
-    /// A pass, with at most one login before it and one more if the session ends in its middle.
+    /// A pass, with at most one login before it and one more whenever the session ends in its middle,
+    /// as long as each session brings it further.
     async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
@@ -190,15 +199,22 @@ impl Collector {
             progress: &self.progress,
             counters: &self.counters,
         };
-        let mut outcome = pass.run().await;
-        if matches!(outcome, Err(CollectError::LoggedOut { .. })) {
-            self.log_in(page).await?;
-            outcome = pass.run().await;
+        let mut so_far = SoFar::default();
+        let mut read_before = None;
+        loop {
+            match pass.run(&mut so_far).await {
+                Ok(()) => break,
+                Err(CollectError::LoggedOut { site }) if read_before == Some(so_far.found.read) => {
+                    return Err(CollectError::LoggedOutAgain { site }.into());
+                }
+                Err(CollectError::LoggedOut { .. }) => {
+                    read_before = Some(so_far.found.read);
+                    self.log_in(page).await?;
+                }
+                Err(other) => return Err(other.into()),
+            }
         }
-        let found = outcome.map_err(|error| match error {
-            CollectError::LoggedOut { site } => CollectError::LoggedOutAgain { site },
-            other => other,
-        })?;
+        let found = so_far.found;
         let duration = begun.elapsed();
         let account = &self.account.id;
         PassCompleted { account, conversations: found.conversations, new_messages: found.new, duration }

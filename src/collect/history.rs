@@ -42,9 +42,6 @@ pub struct Going<'a> {
     pub stop: &'a CancellationToken,
     /// Keeps the steps apart.
     pub pace: &'a mut Pace,
-    /// Whether the page says that nothing is in the conversation. A page that does so has no other word
-    /// for its start, and asking it for older messages would end in a history that is stuck.
-    pub says_empty: bool,
     /// Whether these rows, the oldest first, begin with what is known; then nothing older is needed.
     pub is_known: &'a (dyn Fn(&[ThreadRow]) -> bool + Sync),
 }
@@ -55,26 +52,20 @@ impl Going<'_> {
     /// # Errors
     /// Those of the page; [`CollectError::Stopped`].
     pub async fn read(&mut self, page: &dyn SitePage) -> Result<History, CollectError> {
-        if self.says_empty {
-            let ThreadReading { rows, matches, .. } = page.thread().await?;
-            // Rows: the first message has come since the page said so.
-            if rows.is_empty() {
-                return Ok(History { rows, matches, reach: Reach::Start });
-            }
-        }
         page.rewind(Scroller::History).await?;
         if self.pack.history.virtualised { self.read_windows(page).await } else { self.read_whole(page).await }
     }
 
     /// Everything that was loaded stays in the page: load, then read once.
     async fn read_whole(&mut self, page: &dyn SitePage) -> Result<History, CollectError> {
-        let first = page.thread().await?;
-        if (self.is_known)(&first.rows) {
-            return Ok(History { rows: first.rows, matches: first.matches, reach: Reach::Known });
+        // Looking before the end costs a reading; only a conversation that is known is worth it.
+        let mut latest = None;
+        if page_if_known(self.is_known, page, &mut latest).await?
+            && let Some(ThreadReading { rows, matches, .. }) = latest
+        {
+            return Ok(History { rows, matches, reach: Reach::Known });
         }
         let mut progress = Progress::new(&self.pack.history);
-        // Looking after each step costs a reading; only a conversation that is known is worth it.
-        let mut latest = None;
         let reach = loop {
             let step = self.step(page).await?;
             if step.changed {

@@ -15,10 +15,10 @@ use super::error::ConsumeError;
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
-use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message};
+use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message, Verdict};
 use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, crash_point};
-use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store, Verdict};
+use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store};
 use crate::telemetry::occurrences::{AnalysisStored, RepetitionRecognised};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -129,17 +129,7 @@ impl Analyze {
             conversation: request.conversation,
             up_to: request.up_to,
             messages,
-            summary: verdict.summary,
-            topics: verdict.topics,
-            language: verdict.language,
-            sentiment: verdict.sentiment,
-            priority: verdict.priority,
-            last_speaker: verdict.last_speaker,
-            needs_reply: verdict.needs_reply,
-            needs_reply_reason: verdict.needs_reply_reason,
-            links: verdict.links,
-            money: verdict.money,
-            risk_flags: verdict.risk_flags,
+            verdict,
             model: self.analyst.model().to_owned(),
             prompt_version: self.analyst.prompt_version().to_owned(),
             created_at: self.clock.now(),

@@ -168,7 +168,7 @@ impl Mirroring {
                     && fault.class() == Class::Critical
                 {
                     StoppedOverFault { who: "mirror reconcile", fault: &fault }.emit(&self.counters);
-                    self.lifecycle.stop();
+                    self.lifecycle.stop_over(fault.code());
                 }
                 // Cancel-safe: neither arm holds anything. A failed write is reported in the state; the
                 // next time comes soon enough, and events try meanwhile.

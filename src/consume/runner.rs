@@ -124,7 +124,7 @@ impl Runner {
                 }
                 Ended::Fatal(fault) => {
                     StoppedOverFault { who: self.handler.queue().as_str(), fault: &fault }.emit(&self.counters);
-                    self.lifecycle.stop();
+                    self.lifecycle.stop_over(fault.code());
                     return;
                 }
             }

@@ -91,7 +91,7 @@ impl Scheduler {
                 }
                 Err(fault) if fault.class() == Class::Critical => {
                     StoppedOverFault { who: "scheduler", fault: &fault }.emit(&self.counters);
-                    life.stop();
+                    life.stop_over(fault.code());
                     return;
                 }
                 Err(fault) => {

@@ -1,5 +1,6 @@
 //! One reading of a whole account: the list, then every conversation that may have news.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -9,7 +10,7 @@ mod keep;
 
 use super::account::Account;
 use super::error::CollectError;
-use super::history::{Going, pause};
+use super::history::{Going, History, Reach, pause};
 use super::resolve::Reader;
 use super::spool::{Cursor, Spool};
 use super::verdict;
@@ -18,7 +19,7 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::{ConversationKey, GapReason};
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
 use crate::ports::Clock;
-use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadRow, Until};
+use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadReading, ThreadRow, Until};
 use crate::resilience::Pace;
 use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
@@ -51,6 +52,15 @@ pub struct Found {
     pub gaps: u64,
 }
 
+/// A pass as far as it has come: kept when the session ends in its middle.
+#[derive(Debug, Default)]
+pub struct SoFar {
+    /// What it found.
+    pub found: Found,
+    /// Conversations that need not be read again.
+    done: HashSet<ConversationKey>,
+}
+
 /// Everything that a pass works with.
 pub struct Pass<'a> {
     /// Whose pass.
@@ -72,11 +82,12 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Reads the account. The page must show the list or be able to.
+    /// Reads the account, but for what `so_far` says is done. The page must show the list or be able to.
     ///
     /// # Errors
-    /// [`CollectError::LoggedOut`] if the login form comes; everything committed until then stays.
-    pub async fn run(&self) -> Result<Found, CollectError> {
+    /// [`CollectError::LoggedOut`] if the login form comes; everything committed until then stays, and
+    /// the pass can go on with the same `so_far`.
+    pub async fn run(&self, so_far: &mut SoFar) -> Result<(), CollectError> {
         let pack = &self.account.pack.pack;
         let mut steps = Pace::new(pack.pace.between_steps);
         self.show_list().await?;
@@ -88,11 +99,12 @@ impl Pass<'_> {
         }
         let total = list.rows.len();
         self.progress.tell(Progress::ListRead { account: self.account.id.clone(), conversations: total });
-        let mut found = Found { conversations: total as u64, ..Found::default() };
+        let SoFar { found, done } = so_far;
+        found.conversations = total as u64;
         let mut conversations = Pace::new(pack.pace.between_conversations);
         let mut failures = 0;
         for (index, row) in list.rows.iter().enumerate() {
-            let Some(conversation) = self.conversation(row) else { continue };
+            let Some(conversation) = self.conversation(row).filter(|it| !done.contains(&it.key)) else { continue };
             let cursor = self.spool.cursor(conversation.key).await?;
             let row_digest = digest(row);
             let unchanged = pack.conversations.row_shows_news && cursor.row_digest == Some(row_digest);
@@ -103,6 +115,7 @@ impl Pass<'_> {
             match self.read(&conversation, &cursor, row_digest, &mut steps).await {
                 Ok(read) => {
                     failures = 0;
+                    done.insert(conversation.key);
                     found.read += 1;
                     found.new += read.new;
                     found.revised += read.revised;
@@ -118,15 +131,19 @@ impl Pass<'_> {
                     });
                 }
                 Err(error) if error.is_of_one_conversation() && failures + 1 < BROKEN_AFTER && total > 1 => {
-                    failures += 1;
-                    found.gaps += 1;
-                    self.record_unreadable(&conversation, &cursor).await?;
-                    self.show_list().await?;
+                    let shown = self.show_list().await;
+                    // The login form in its place is no fault of the conversation.
+                    if !matches!(shown, Err(CollectError::LoggedOut { .. })) {
+                        failures += 1;
+                        found.gaps += 1;
+                        self.record_unreadable(&conversation, &cursor).await?;
+                    }
+                    shown?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Opens the list's page and waits for it.
@@ -184,15 +201,25 @@ impl Pass<'_> {
                         .first()
                         .is_some_and(|first| cursor.messages.contains_key(&first.key)))
         };
-        let says_empty = glance.thread_empty;
-        let mut going = Going { pack, stop: self.stop, pace: steps, says_empty, is_known: &is_known };
-        let history = going.read(self.page).await?;
+        let history = match self.nothing_there(&glance).await? {
+            Some(nothing) => nothing,
+            None => Going { pack, stop: self.stop, pace: steps, is_known: &is_known }.read(self.page).await?,
+        };
         self.judge_thread(proof, &history).await?;
         crash_point(CrashPoint::ThreadRead);
         if browser_kill_point(CrashPoint::ThreadRead) {
             self.page.kill();
         }
         self.keep(&reader, cursor, row_digest, history).await
+    }
+
+    /// The history of a conversation that says it is empty, and is.
+    async fn nothing_there(&self, glance: &Glance) -> Result<Option<History>, CollectError> {
+        if verdict::of_thread(glance, 0) != PageVerdict::Empty {
+            return Ok(None);
+        }
+        let ThreadReading { rows, matches, .. } = self.page.thread().await?;
+        Ok(rows.is_empty().then_some(History { rows, matches, reach: Reach::Start }))
     }
 }
 

@@ -33,7 +33,7 @@ async fn the_same_question_is_asked_once_however_often_it_comes() {
     assert_eq!(reader.calls(), 1);
     assert_eq!(rig.depth(Queue::Mirror).await, 1, "and told once as long as it waits");
     let analysis = rig.store.analysis(&id(1, 2)).await.unwrap().unwrap();
-    assert_eq!((analysis.messages, analysis.summary.expose()), (2, "2 messages"));
+    assert_eq!((analysis.messages, analysis.verdict.summary.expose()), (2, "2 messages"));
     assert_eq!((analysis.up_to, analysis.model.as_str()), (key(1, 2), "reader"));
 }
 

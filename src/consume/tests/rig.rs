@@ -15,13 +15,13 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::event::{AnalysisRequested, MessageCaptured};
 use crate::domain::{
     AccountId, ConversationKey, Direction, Envelope, Event, Message, MessageKey, Origin, Precision, Priority,
-    Sentiment, Text,
+    Sentiment, Text, Verdict,
 };
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     Analyst, AnalystRequest, Bus, Clock, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection, Queue,
-    QueueDepth, Store, Verdict,
+    QueueDepth, Store,
 };
 use crate::sqlite::Database;
 use crate::store::SqliteStore;
