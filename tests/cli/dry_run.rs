@@ -24,7 +24,7 @@ async fn a_dry_run_stores_publishes_and_writes_nothing() {
     let workbooks = fs::read_dir(place.data_dir()).unwrap().map(|entry| entry.unwrap().file_name());
     let workbooks: Vec<_> = workbooks.filter(|name| name.to_string_lossy().starts_with("summaries")).collect();
     assert!(workbooks.is_empty(), "{workbooks:?}");
-    browsers.assert_gone();
+    browsers.assert_gone().await;
 
     let json = place.run(&["--dry-run", "collect", "--once", "--json"]).await.expect_success();
     let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();

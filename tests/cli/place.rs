@@ -58,6 +58,6 @@ async fn a_chromium_that_is_something_else() {
     let site = Site::start(crate::support::small_site()).await.unwrap();
     let place = Place::for_site(&site).with("CHROMIUM_PATH", "/bin/false");
     refused(&place, &["collect", "--once"], 78, "chromium-failed").await;
-    Browsers::of(&place).assert_gone();
+    Browsers::of(&place).assert_gone().await;
     assert_nothing_collected(&place).await;
 }

@@ -26,7 +26,7 @@ async fn login_refused(mode: LoginMode, password: &str, code: &str) {
     // A second try is how accounts get locked; an answer to a challenge is not ours to give.
     assert_eq!(posts(&site), ["POST /login"]);
     assert!(!run.stderr.contains(password) && !run.stdout.contains(password), "the password was shown");
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     assert_nothing_collected(&place).await;
     let accounts = place.run(&["accounts", "list", "--json"]).await.expect_success();
     let document: serde_json::Value = serde_json::from_str(&accounts.stdout).unwrap();
@@ -62,7 +62,7 @@ async fn a_site_that_is_down_is_tried_three_times() {
     let run = refused(&place, &["collect", "--once"], 1, "site-unreachable").await;
     assert!(run.stderr.contains("127.0.0.1 can't be reached"), "{}", run.stderr);
     assert_eq!(run.stderr.lines().filter(|line| line.contains("pass failed")).count(), 3, "{}", run.stderr);
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     assert_nothing_collected(&place).await;
 }
 

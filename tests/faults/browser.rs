@@ -67,7 +67,8 @@ async fn the_daemon_reaps_every_browser_that_dies_under_it() {
     let place = Place::for_site(&site)
         .with("CHATFERRY_HTTP_ADDR", "127.0.0.1:0")
         .with("CHATFERRY_PASS_INTERVAL", "1s")
-        .with("CHATFERRY_ANALYSIS_QUIET", "0s");
+        .with("CHATFERRY_ANALYSIS_QUIET", "0s")
+        .with("LOG_FORMAT", "text");
     let browsers = Browsers::of(&place);
     let mut program = Watched::start(&place, &["run"]);
     let daemon = program.pid();

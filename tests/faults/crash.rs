@@ -36,7 +36,7 @@ dies_at! {
     spool_committed_for_the_third_time = "spool.committed:3";
     relay_published = "relay.published";
     relay_published_for_the_second_time = "relay.published:2";
-    relay_published_for_the_fifth_time = "relay.published:5";
+    relay_published_with_messages_in_hand = "relay.published:4";
     relay_marked = "relay.marked";
     relay_marked_for_the_third_time = "relay.marked:3";
     archive_stored = "archive.stored";

@@ -10,7 +10,10 @@ use crate::support::Place;
 use crate::support::processes::{Browsers, Watched, send, turn};
 
 fn daemon_place(site: &Site) -> Place {
-    Place::for_site(site).with("CHATFERRY_HTTP_ADDR", "127.0.0.1:0").with("LOG_LEVEL", "debug")
+    Place::for_site(site)
+        .with("CHATFERRY_HTTP_ADDR", "127.0.0.1:0")
+        .with("LOG_LEVEL", "debug")
+        .with("LOG_FORMAT", "text")
 }
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn terminated_and_heals(words: &[&str]) {
     // A task that did not end within the drain timeout makes it 1.
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log.join("\n"));
     assert_eq!(ended.count(&["signal=SIGTERM"]), 1, "{}", ended.log.join("\n"));
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     assert_heals(&site, &place, &browsers, 0).await;
     site.stop().await;
 }
@@ -83,7 +86,7 @@ async fn sigterm_ends_a_single_pass_too() {
     let ended = program.end().await;
     // Asked for one full pass, it could not give it.
     assert_eq!(ended.status.code(), Some(1), "{}", ended.log.join("\n"));
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     assert_heals(&site, &place, &browsers, 0).await;
     site.stop().await;
 }

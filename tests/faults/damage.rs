@@ -47,7 +47,7 @@ async fn damaged(name: &str) {
         assert!(fs::read(&kept[0]).unwrap() == bytes, "the damaged file was changed");
     }
     assert_eq!(site.request_log().len(), requests, "it went to the site all the same");
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     site.stop().await;
 }
 

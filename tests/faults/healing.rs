@@ -20,7 +20,7 @@ pub fn tiny_site() -> SiteOptions {
 pub async fn assert_heals(site: &Site, place: &Place, browsers: &Browsers, kills: usize) {
     let run = place.collect_once().await;
     // One of the conversations is empty, which is no gap.
-    assert!(run.stdout.contains(", 0 gaps,"), "{}", run.stdout);
+    assert!(run.stdout.contains("\"gaps\":0"), "{}", run.stdout);
     assert_whole(site, place, browsers, kills).await;
 }
 
@@ -28,7 +28,7 @@ pub async fn assert_heals(site: &Site, place: &Place, browsers: &Browsers, kills
 /// of the `kills` may have cost the session, which Chromium writes down only now and then, and so one
 /// more login; more than that is how accounts get locked.
 pub async fn assert_whole(site: &Site, place: &Place, browsers: &Browsers, kills: usize) {
-    browsers.assert_gone();
+    browsers.assert_gone().await;
     let exported = place.exported().await;
     assert_store_equals_site(site, &exported);
     let with_messages: BTreeSet<&str> = exported.iter().map(|message| message.conversation_id.as_str()).collect();
