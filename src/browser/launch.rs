@@ -75,6 +75,7 @@ impl Chromium {
             "--webrtc-ip-handling-policy=disable_non_proxied_udp",
             "--disable-gpu",
             "--disable-breakpad",
+            "--disable-crash-reporter",
             "--password-store=basic",
             "--mute-audio",
             "--window-size=1280,900",

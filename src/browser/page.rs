@@ -268,11 +268,12 @@ impl SitePage for ChromiumPage {
     }
 
     async fn close(self: Box<Self>) {
+        let asked = self.tab.is_alive();
         // A browser that is already gone can't be closed; its process is reaped either way.
         let _ = timeout(Duration::from_secs(3), async { self.devtools.lock().await.close().await }).await;
         let pid = self.process.pid();
         self.process.end().await;
-        BrowserEnded { pid, asked: true }.emit(&self.counters);
+        BrowserEnded { pid, asked }.emit(&self.counters);
     }
 }
 

@@ -54,6 +54,11 @@ impl Tab {
         Self { page, life, install, world: Mutex::new(None) }
     }
 
+    /// False once the renderer has crashed or the browser is gone.
+    pub fn is_alive(&self) -> bool {
+        *self.life.borrow() == Life::Alive
+    }
+
     /// Sends one command and waits for its answer, at most `limit`.
     ///
     /// # Errors
