@@ -252,14 +252,23 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 #[async_trait]
 impl Browser for Chromium {
     async fn open(&self, request: SessionRequest) -> Result<Box<dyn SitePage>, AnyFault> {
-        match timeout(OPEN_TIMEOUT, self.start(&request, false)).await {
-            Ok(page) => Ok(Box::new(page?)),
-            Err(_) => Err(BrowserError::Timeout { step: "opening the browser", after: OPEN_TIMEOUT }.into()),
-        }
+        Ok(Box::new(self.open_page(request).await?))
     }
 }
 
 impl Chromium {
+    /// As [`Browser::open`], for benchmarks, which measure the agent against a script of their own.
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    #[doc(hidden)]
+    pub async fn open_page(&self, request: SessionRequest) -> Result<ChromiumPage, AnyFault> {
+        match timeout(OPEN_TIMEOUT, self.start(&request, false)).await {
+            Ok(page) => Ok(page?),
+            Err(_) => Err(BrowserError::Timeout { step: "opening the browser", after: OPEN_TIMEOUT }.into()),
+        }
+    }
+
     /// A browser that can reach nothing, for saved pages.
     ///
     /// # Errors

@@ -100,6 +100,16 @@ impl ChromiumPage {
         }
     }
 
+    /// Evaluates an expression beside the agent: the yardstick of the benchmarks. Never called by the
+    /// daemon, which runs no script but the agent.
+    ///
+    /// # Errors
+    /// As [`SitePage::thread`].
+    #[doc(hidden)]
+    pub async fn evaluate(&self, expression: &str) -> Result<String, AnyFault> {
+        Ok(self.tab.evaluate_beside("measuring", expression.to_owned(), READ_TIMEOUT).await?)
+    }
+
     /// An act of the agent; `missing` and its like become an error that names the query.
     async fn act(
         &self,

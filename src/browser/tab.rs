@@ -142,6 +142,21 @@ impl Tab {
         }
     }
 
+    /// Evaluates an expression in the agent's world, exactly as a call of the agent is; its value must
+    /// be a string.
+    ///
+    /// # Errors
+    /// As [`Tab::call_once`].
+    pub(super) async fn evaluate_beside(
+        &self,
+        step: &'static str,
+        expression: String,
+        limit: Duration,
+    ) -> Result<String, BrowserError> {
+        let context = self.world(step).await?;
+        self.evaluate(step, expression, context, limit).await
+    }
+
     /// The id of the main frame.
     ///
     /// # Errors

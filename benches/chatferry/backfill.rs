@@ -1,0 +1,190 @@
+//! One long conversation read back to its start through a page that loads fifty messages at a time,
+//! against a bare script that only scrolls to the top until the page says that it is the start.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chatferry::app::App;
+use chatferry::demo::{Site, SiteOptions};
+use chatferry::fault::AnyFault;
+use chatferry::ports::page::{
+    Browser, Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
+};
+use chatferry::selectors::Query;
+use chatferry::telemetry::ProgressSink;
+use serde_json::{Value, json};
+
+use super::rig;
+
+const MESSAGES: u32 = 5_000;
+const REPETITIONS: usize = 3;
+
+pub async fn run() -> Value {
+    json!({ "messages": MESSAGES, "page_size": 50, "plain": shape(false).await, "virtualised": shape(true).await })
+}
+
+async fn shape(virtualised: bool) -> Value {
+    let mut runs: Vec<Spent> = Vec::new();
+    for _ in 0..REPETITIONS {
+        let spent = one(virtualised).await;
+        eprintln!("bench:   virtualised={virtualised}: {spent:?}");
+        runs.push(spent);
+    }
+    let of = |part: fn(&Spent) -> f64| rig::median(&runs.iter().map(part).collect::<Vec<_>>());
+    let seconds = of(|spent| spent.conversation);
+    json!({
+        "seconds": rig::round(seconds),
+        "messages_per_second": (f64::from(MESSAGES) / seconds).round(),
+        "steps": of(|spent| spent.steps),
+        "seconds_stepping": rig::round(of(|spent| spent.step)),
+        "seconds_reading": rig::round(of(|spent| spent.thread)),
+        "share_waiting_for_the_page": rig::round(of(|spent| (spent.step + spent.wait) / spent.conversation)),
+        "seconds_outside_the_page": rig::round(of(|spent| spent.conversation - spent.step - spent.thread - spent.wait)),
+        "whole_pass_seconds": rig::round(of(|spent| spent.pass)),
+    })
+}
+
+async fn one(virtualised: bool) -> Spent {
+    let options = SiteOptions {
+        conversations: 1,
+        messages: 20,
+        long_conversation: Some(MESSAGES),
+        virtualised,
+        ..SiteOptions::default()
+    };
+    let site = Site::start(options).await.unwrap();
+    let folder = rig::folder();
+    let mut config = rig::config(folder.path(), Some(&site));
+    if virtualised {
+        operator_pack(&mut config.selectors_dir, folder.path());
+    }
+    let mut app = App::open(config).await.unwrap();
+    let spent = Arc::new(Mutex::new(Spent::default()));
+    app.browser = Arc::new(Timed { browser: app.browser.clone(), spent: spent.clone() });
+    let account = app.accounts(None).unwrap().remove(0);
+    let summary = app.collector(account, ProgressSink::default()).once().await.unwrap();
+    assert_eq!((summary.found.new, summary.found.gaps), (u64::from(MESSAGES) + 20, 0));
+    assert!(app.close().await.is_empty());
+    site.stop().await;
+    let mut spent = spent.lock().unwrap().clone();
+    spent.pass = summary.duration.as_secs_f64();
+    spent
+}
+
+/// The bundled pack with the one word that a virtualised page needs.
+fn operator_pack(selectors: &mut std::path::PathBuf, folder: &std::path::Path) {
+    let text = include_str!("../../selectors/demo.toml").replace("[history]", "[history]\nvirtualised = true");
+    *selectors = folder.join("packs");
+    std::fs::create_dir_all(&*selectors).unwrap();
+    std::fs::write(selectors.join("demo.toml"), text).unwrap();
+}
+
+/// Where the seconds went, for the longest conversation.
+#[derive(Debug, Clone, Default)]
+struct Spent {
+    pass: f64,
+    conversation: f64,
+    steps: f64,
+    step: f64,
+    thread: f64,
+    wait: f64,
+}
+
+struct Timed {
+    browser: Arc<dyn Browser>,
+    spent: Arc<Mutex<Spent>>,
+}
+
+#[async_trait]
+impl Browser for Timed {
+    async fn open(&self, request: SessionRequest) -> Result<Box<dyn SitePage>, AnyFault> {
+        let page = self.browser.open(request).await?;
+        Ok(Box::new(TimedPage { page, longest: self.spent.clone(), current: Mutex::default() }))
+    }
+}
+
+/// A page that notes how long each call took; a conversation ends where the next one, or the page, does.
+struct TimedPage {
+    page: Box<dyn SitePage>,
+    longest: Arc<Mutex<Spent>>,
+    current: Mutex<Option<(Instant, Spent)>>,
+}
+
+impl TimedPage {
+    fn note(&self, begun: Instant, add: impl FnOnce(&mut Spent, f64)) {
+        if let Some((opened, spent)) = self.current.lock().unwrap().as_mut() {
+            add(spent, begun.elapsed().as_secs_f64());
+            spent.conversation = opened.elapsed().as_secs_f64();
+        }
+    }
+
+    fn finish(&self) {
+        let Some((_, spent)) = self.current.lock().unwrap().take() else { return };
+        let mut longest = self.longest.lock().unwrap();
+        if spent.steps >= longest.steps {
+            *longest = spent;
+        }
+    }
+}
+
+#[async_trait]
+impl SitePage for TimedPage {
+    async fn open(&self, address: &str) -> Result<(), AnyFault> {
+        self.page.open(address).await
+    }
+    async fn wait(&self, until: Until<'_>, timeout: Duration) -> Result<Glance, AnyFault> {
+        let begun = Instant::now();
+        let glance = self.page.wait(until, timeout).await;
+        self.note(begun, |spent, seconds| spent.wait += seconds);
+        glance
+    }
+    async fn wait_for(&self, query: &Query, timeout: Duration) -> Result<(), AnyFault> {
+        self.page.wait_for(query, timeout).await
+    }
+    async fn fill(&self, query: &Query, value: &str) -> Result<(), AnyFault> {
+        self.page.fill(query, value).await
+    }
+    async fn click(&self, query: &Query) -> Result<(), AnyFault> {
+        self.page.click(query).await
+    }
+    async fn list(&self) -> Result<ListReading, AnyFault> {
+        self.page.list().await
+    }
+    async fn open_conversation(&self, id: &str) -> Result<(), AnyFault> {
+        self.finish();
+        *self.current.lock().unwrap() = Some((Instant::now(), Spent::default()));
+        self.page.open_conversation(id).await
+    }
+    async fn thread(&self) -> Result<ThreadReading, AnyFault> {
+        let begun = Instant::now();
+        let reading = self.page.thread().await;
+        self.note(begun, |spent, seconds| spent.thread += seconds);
+        reading
+    }
+    async fn rewind(&self, scroller: Scroller) -> Result<(), AnyFault> {
+        self.page.rewind(scroller).await
+    }
+    async fn step(&self, scroller: Scroller) -> Result<Step, AnyFault> {
+        let begun = Instant::now();
+        let step = self.page.step(scroller).await;
+        self.note(begun, |spent, seconds| {
+            spent.step += seconds;
+            spent.steps += 1.0;
+        });
+        step
+    }
+    async fn probe(&self) -> Result<Vec<ProbeRow>, AnyFault> {
+        self.page.probe().await
+    }
+    async fn show_html(&self, html: &str) -> Result<(), AnyFault> {
+        self.page.show_html(html).await
+    }
+    fn kill(&self) {
+        self.page.kill();
+    }
+    async fn close(self: Box<Self>) {
+        self.finish();
+        self.page.close().await;
+    }
+}

@@ -1,0 +1,72 @@
+//! What every section needs: a place on the repository's own disk, settings, medians, the machine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chatferry::config::{Config, Flags, Sources};
+use chatferry::demo::Site;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder on the disk that the build lies on, since /tmp may be memory.
+pub fn folder() -> TempDir {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(parent).unwrap();
+    tempfile::tempdir_in(parent).unwrap()
+}
+
+/// The settings of a fresh place; with a site, those of its account too.
+pub fn config(data_dir: &Path, site: Option<&Site>) -> Config {
+    let mut environment: BTreeMap<String, std::ffi::OsString> = BTreeMap::new();
+    for name in ["PATH", "CHROMIUM_PATH"] {
+        environment.extend(std::env::var_os(name).map(|value| (name.to_owned(), value)));
+    }
+    if let Some(site) = site {
+        environment.insert("DEMO_USERNAME".to_owned(), Site::username().into());
+        environment.insert("DEMO_PASSWORD".to_owned(), Site::password().into());
+        environment.insert("DEMO_BASE_URL".to_owned(), site.base_url().into());
+    }
+    let flags = Flags { data_dir: Some(data_dir.to_owned()), ..Flags::default() };
+    chatferry::app::load_config(Sources { flags, environment, ..Sources::default() }).unwrap()
+}
+
+/// The middle value; the lower one of two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Three decimals are more than any of this can be told by.
+pub fn round(value: f64) -> Value {
+    json!((value * 1000.0).round() / 1000.0)
+}
+
+/// A line of a file in /proc that begins with `key`, its first number.
+pub fn number_in(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()
+}
+
+/// Processor seconds that this process has used, all threads together.
+pub fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // After the name, which may hold anything: state is field 3, utime 14, stime 15, in hundredths.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    std::time::Duration::from_millis(ticks * 10).as_secs_f64()
+}
+
+/// What the figures were measured on.
+pub fn machine() -> Value {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    json!({
+        "cpu": cpu,
+        "cores": std::thread::available_parallelism().map(usize::from).ok(),
+        "memory_mb": number_in("/proc/meminfo", "MemTotal:").map(|kb| kb / 1024),
+        "load_at_start": load.split(' ').next().and_then(|load| load.parse::<f64>().ok()),
+    })
+}
