@@ -65,7 +65,7 @@ async fn one(virtualised: bool) -> Spent {
     let account = app.accounts(None).unwrap().remove(0);
     let summary = app.collector(account, ProgressSink::default()).once().await.unwrap();
     assert_eq!((summary.found.new, summary.found.gaps), (u64::from(MESSAGES) + 20, 0));
-    assert!(app.close().await.is_empty());
+    assert!(app.close().await.is_clean());
     site.stop().await;
     let mut spent = spent.lock().unwrap().clone();
     spent.pass = summary.duration.as_secs_f64();
