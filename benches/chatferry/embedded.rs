@@ -22,7 +22,7 @@ const PER_CONVERSATION: u32 = 500;
 const REPETITIONS: usize = 3;
 
 pub async fn run() -> Value {
-    let disk = repeated(|| rig::folder()).await;
+    let disk = repeated(rig::folder).await;
     let memory = Path::new("/dev/shm");
     let tmpfs = if memory.is_dir() { repeated(|| tempfile::tempdir_in(memory).unwrap()).await } else { Value::Null };
     json!({ "events": EVENTS, "bytes_per_event": event(0, 0).0.to_json().unwrap().len(), "disk": disk, "tmpfs": tmpfs })
