@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "e2e/certificates.rs"]
+mod certificates;
 #[path = "e2e/containment.rs"]
 mod containment;
 #[path = "e2e/daemon.rs"]

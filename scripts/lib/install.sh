@@ -46,3 +46,8 @@ need_chromium() {
   fi
   need_packages chromium fonts-dejavu-core fonts-noto-color-emoji
 }
+
+# need_openssl : the tests make a certificate that nobody vouches for.
+need_openssl() {
+  command -v openssl >/dev/null || need_packages openssl
+}
