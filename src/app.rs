@@ -15,17 +15,18 @@ use crate::browser::{Chromium, ChromiumSettings, profile};
 use crate::bus::{self, EmbeddedBus};
 use crate::collect::{Account, Collector, CollectorSettings, Relay, Spool};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
-use crate::consume::{Analyze, Archive, Mirroring, Pipeline, Runner, Scheduler};
+use crate::consume::{Analyze, Archive, Handler, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, Lifecycle, check_crash_points, data_dir};
+use crate::lifecycle::{DataDir, Drained, Lifecycle, check_crash_points, data_dir};
 use crate::mirror::{Workbook, workbook};
 use crate::ports::page::Browser;
 use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Mirror, Store, SystemClock};
 use crate::selectors::{Library, PackError};
 use crate::sqlite::Database;
 use crate::store::{self, SqliteStore};
-use crate::telemetry::{Counters, ProgressSink};
+use crate::telemetry::occurrences::{HttpListening, LateTask};
+use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
 
 /// The version that people and programs are told.
@@ -40,7 +41,7 @@ const DATABASE: &str = "chatferry.db";
 /// # Errors
 /// Everything that is wrong with the settings.
 pub fn load_config(sources: Sources) -> Result<Config, ConfigProblems> {
-    Config::load(sources, |selectors| Library::open(selectors).map(|library| library.sites()).unwrap_or_default())
+    Config::load(sources, Library::sites_of)
 }
 
 /// Everything that runs, put together.
@@ -154,15 +155,17 @@ impl App {
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };
         let (store, bus, clock, counters) =
             (self.store.clone(), self.bus.clone(), self.clock.clone(), self.counters.clone());
-        let archive = Archive::new(store.clone(), clock.clone(), rule, news.clone());
+        let archive = Archive::new(store.clone(), clock.clone(), rule, news.clone(), counters.clone());
+        let version = analyst.prompt_version();
         let scheduler =
-            Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, analyst.prompt_version()));
-        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone());
-        let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone());
+            Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
+        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
-        Runner::new(bus.clone(), Arc::new(archive), life.clone()).spawn();
-        Runner::new(bus.clone(), Arc::new(analyze), life.clone()).spawn();
-        Runner::new(bus.clone(), mirroring.clone(), life.clone()).spawn();
+        let handlers: [Arc<dyn Handler>; 3] = [Arc::new(archive), Arc::new(analyze), mirroring.clone()];
+        for handler in handlers {
+            Runner::new(bus.clone(), handler, life.clone(), counters.clone()).spawn();
+        }
         scheduler.clone().spawn(life);
         mirroring.clone().spawn_reconcile();
         let relay = Relay {
@@ -170,11 +173,11 @@ impl App {
             bus: bus.clone(),
             store: store.clone(),
             lifecycle: life.clone(),
-            counters,
+            counters: counters.clone(),
         };
         life.spawn("relay", async move { relay.run().await });
         let spool: Arc<dyn Backlog> = self.spool.clone();
-        Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone() }
+        Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters }
     }
 
     /// Starts the web server; it listens when this returns.
@@ -201,7 +204,6 @@ impl App {
         };
         let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());
         self.lifecycle.spawn("web", async move {
-            use crate::telemetry::{Occurrence, occurrences::HttpListening};
             HttpListening { addr: address }.emit(&counters);
             if let Err(error) = web::serve(listener, state, stop).await {
                 tracing::error!(error.reason = %error, "the web server ended");
@@ -215,13 +217,16 @@ impl App {
         self.data_dir.path().join(workbook::XLSX)
     }
 
-    /// Stops softly, waits for all tasks, closes the files. The names of those who were late.
-    pub async fn close(self) -> Vec<String> {
+    /// Stops softly, waits for all tasks, closes the files. Says who was late and who panicked.
+    pub async fn close(self) -> Drained {
         let drained = self.lifecycle.drain(self.config.drain_timeout).await;
         self.spool.close().await;
         drop((self.store, self.bus));
         self.database.close().await;
-        drained.late.into_iter().chain(drained.panicked).collect()
+        for task in &drained.late {
+            LateTask { task }.emit(&self.counters);
+        }
+        drained
     }
 }
 

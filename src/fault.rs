@@ -130,11 +130,11 @@ codes! {
     /// The site did not answer, or answered with a server error.
     SiteUnreachable = "site-unreachable", "Check that the site is up and that this machine can reach it.";
     /// The site refused user name or password.
-    BadCredentials = "bad-credentials", "Correct the account's user name and password, then resume the account.";
+    BadCredentials = "bad-credentials", "Correct the account's user name and password, then start chatferry again.";
     /// The site asks for a CAPTCHA, a code or another proof.
-    Challenge = "challenge", "Log in by hand once from this machine and answer the site, then resume the account.";
+    Challenge = "challenge", "Log in by hand once from this machine and answer the site, then start chatferry again.";
     /// The site has locked the account.
-    Locked = "locked", "Follow the site's instructions to unlock the account, then resume it.";
+    Locked = "locked", "Follow the site's instructions to unlock the account, then start chatferry again.";
     /// The site ended our session in the middle of a pass.
     LoggedOut = "logged-out", "Nothing at once: it logs in again. If it repeats, somebody else may be using the account.";
     /// The login budget is used up.

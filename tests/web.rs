@@ -13,7 +13,7 @@ use chatferry::domain::conversation::ConversationRef;
 use chatferry::domain::event::MessageCaptured;
 use chatferry::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Envelope, Event, Message,
-    MessageKey, Origin, Precision, Priority, Sentiment, Text,
+    MessageKey, Origin, Precision, Priority, Sentiment, Text, Verdict,
 };
 use chatferry::fault::{AnyFault, Code};
 use chatferry::ports::{Backlog, Bus, DueRule, Outgoing, Queue, Settlement, Store, SystemClock};
@@ -144,17 +144,19 @@ fn analysis(of: &MessageCaptured, messages: u64) -> Analysis {
         conversation,
         up_to,
         messages,
-        summary: Text::from("Anna sells her boat & asks for an answer."),
-        topics: vec![Text::from("boat")],
-        language: None,
-        sentiment: Sentiment::Positive,
-        priority: Priority::High,
-        last_speaker: Some(Direction::In),
-        needs_reply: true,
-        needs_reply_reason: None,
-        links: Vec::new(),
-        money: Vec::new(),
-        risk_flags: Vec::new(),
+        verdict: Verdict {
+            summary: Text::from("Anna sells her boat & asks for an answer."),
+            topics: vec![Text::from("boat")],
+            language: None,
+            sentiment: Sentiment::Positive,
+            priority: Priority::High,
+            last_speaker: Some(Direction::In),
+            needs_reply: true,
+            needs_reply_reason: None,
+            links: Vec::new(),
+            money: Vec::new(),
+            risk_flags: Vec::new(),
+        },
         model: "extractive".to_owned(),
         prompt_version: "1".to_owned(),
         created_at: Timestamp::now(),

@@ -106,7 +106,7 @@ async fn one(virtualised: bool) -> Spent {
     // A figure for a history that was read only in part would say nothing.
     let expected = u64::from(MESSAGES) + 20;
     assert_eq!((found.new, found.gaps), (expected, 0), "new messages and gaps, virtualised={virtualised}");
-    assert!(app.close().await.is_empty());
+    assert!(app.close().await.is_clean());
     site.stop().await;
     let mut spent = spent.lock().unwrap().clone();
     spent.pass = summary.duration.as_secs_f64();

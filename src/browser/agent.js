@@ -126,8 +126,12 @@
       first = (scope) => (scope.matches?.(css) ? scope : cssFirst(css, scope));
       all = (scope) => (scope.matches?.(css) ? [scope] : cssAll(css, scope));
     } else if (css !== undefined) {
-      first = (scope) => cssFirst(css, scope);
-      all = (scope) => cssAll(css, scope);
+      // A row that is itself what it should hold: `.own` for a row of that class.
+      first = (scope) => cssFirst(css, scope) ?? (scope.matches?.(css) ? scope : null);
+      all = (scope) => {
+        const found = cssAll(css, scope);
+        return found.length === 0 && scope.matches?.(css) ? [scope] : found;
+      };
     } else if (xpath !== undefined) {
       all = (scope) => xpathAll(xpath, scope);
       first = (scope) => all(scope)[0] ?? null;
@@ -387,6 +391,15 @@
     return box === document.body || box === document.documentElement ? document.scrollingElement : box;
   };
   const isAtEnd = (plan) => (plan.end ? sees(plan.end) : false) || (plan.more ? !sees(plan.more) : false);
+  /** How far a virtualised page may be scrolled at once: so far that the outermost row in it comes to stand at
+   *  the near side of the view, where it is sure to be drawn again. */
+  const reach = (box, up, rows) => {
+    const ends = [rows[0], rows[rows.length - 1]].filter(Boolean).map((row) => row.getBoundingClientRect());
+    const frame = box.getBoundingClientRect();
+    const beyond = up ? frame.top - Math.min(...ends.map((end) => end.top)) : Math.max(...ends.map((end) => end.bottom)) - frame.bottom;
+    return Math.max(0.6 * box.clientHeight, ends.length ? beyond : 0);
+  };
+  const SETTLE = 150; // ms for a virtualised page to draw what it has been scrolled to
   const NUDGE_EVERY = 400; // ms without any news while nothing seems to be loading
   const FAR = 1e9; // the browser clamps it to the edge, also in containers that count downward
   const step = async ({ which }) => {
@@ -401,8 +414,15 @@
     box.scrollTop = sign * FAR;
     const edge = box.scrollTop;
     const atEdge = () => Math.abs(box.scrollTop - edge) < 2;
-    if (plan.virtualised && Math.abs(edge - position) > 0.6 * box.clientHeight) {
-      box.scrollTop = position + sign * 0.6 * box.clientHeight;
+    if (plan.virtualised) {
+      box.scrollTop = position;
+      const far = reach(box, plan.up, (which === "list" ? listRows() : messageRows()).rows);
+      box.scrollTop = Math.abs(edge - position) > far ? position + sign * far : sign * FAR;
+      // On the way to the edge the way is progress, whether other rows come into the page or not.
+      if (!atEdge()) {
+        await until(() => signature(which) !== before && !sees(plan.loading), SETTLE);
+        return { changed: true, end: false, more: plan.more ? sees(plan.more) : false, present: true };
+      }
     }
     if (plan.virtualised ? atEdge() && isAtEnd(plan) && signature(which) === before : isAtEnd(plan)) {
       return { changed: false, end: true, more: false, present: true };
@@ -501,9 +521,15 @@
       return key.startsWith("messages.") ? messageRows().rows : null;
     };
     return queries.map(({ key, query }) => {
-      const rows = rowsFor(key);
-      const scopes = rows ?? [document];
       const result = { key, counts: [], errors: {} };
+      let rows = null;
+      try {
+        rows = rowsFor(key);
+      } catch {
+        // The query for the rows is what is wrong, and says so itself; within no row nothing matches.
+        rows = [];
+      }
+      const scopes = rows ?? [document];
       query.any.forEach((alternative, index) => {
         let count = 0;
         try {

@@ -4,7 +4,7 @@
 //! whole process (sockets, beacons, preconnects), and DevTools' `Fetch` sees each request of the page
 //! with its port and scheme.
 
-use url::{Host, Url};
+use url::Url;
 
 /// The hosts that a browser may speak to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,19 +54,25 @@ impl AllowedHosts {
             })
     }
 
-    /// The rule for Chromium's resolver: everything is unknown but these.
+    /// The rules for Chromium's resolver: everything is unknown but these.
+    ///
+    /// The first rule that fits counts. Mapping a host's port to itself opens this port alone; an
+    /// `EXCLUDE` opens all of them, but only it can hold a wildcard, and an IPv6 address.
     pub fn resolver_rules(&self) -> String {
-        let own = match Host::parse(&self.origin.1) {
-            Ok(Host::Ipv6(ip)) => Some(format!("[{ip}]")),
-            _ if self.origin.1.is_empty() => None,
-            _ => Some(self.origin.1.clone()),
-        };
-        let mut rules = "MAP * ~NOTFOUND".to_owned();
-        for host in own.iter().chain(&self.further) {
-            rules.push_str(" , EXCLUDE ");
-            rules.push_str(host);
+        let (_, own, port) = &self.origin;
+        let own = (!own.is_empty()).then(|| (own.as_str(), port.unwrap_or(443)));
+        let mut opened = Vec::new();
+        let mut excluded = Vec::new();
+        for (host, port) in own.into_iter().chain(self.further.iter().map(|host| (host.as_str(), 443))) {
+            if host.starts_with("*.") || host.starts_with('[') {
+                excluded.push(format!("EXCLUDE {host}"));
+            } else {
+                opened.push(format!("MAP {host}:{port} {host}:{port}"));
+            }
         }
-        rules
+        opened.push("MAP * ~NOTFOUND".to_owned());
+        opened.extend(excluded);
+        opened.join(" , ")
     }
 }
 
@@ -124,9 +130,15 @@ mod tests {
     fn a_saved_page_reaches_nothing() {
         assert!(!AllowedHosts::nothing().allows("https://chat.example.com/"));
         assert_eq!(AllowedHosts::nothing().resolver_rules(), "MAP * ~NOTFOUND");
+        assert!(
+            hosts("http://[::1]:8788")
+                .resolver_rules()
+                .ends_with("MAP * ~NOTFOUND , EXCLUDE [::1] , EXCLUDE *.example.org")
+        );
         assert_eq!(
             hosts("https://chat.example.com").resolver_rules(),
-            "MAP * ~NOTFOUND , EXCLUDE chat.example.com , EXCLUDE *.example.org , EXCLUDE cdn.example.net"
+            "MAP chat.example.com:443 chat.example.com:443 , MAP cdn.example.net:443 cdn.example.net:443 , \
+             MAP * ~NOTFOUND , EXCLUDE *.example.org"
         );
     }
 }

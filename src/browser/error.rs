@@ -7,6 +7,9 @@ use chromiumoxide::error::CdpError;
 
 use crate::fault::{Class, Code, Fault, Scope};
 
+/// The deadline of a command that does not wait for anything in the page.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A browser's fault. Holds steps, selectors and hosts, never what a page says.
 #[derive(Debug, thiserror::Error)]
 pub enum BrowserError {
@@ -101,7 +104,7 @@ impl BrowserError {
             CdpError::Ws(_) | CdpError::Io(_) | CdpError::NoResponse | CdpError::ChannelSendError(_) => {
                 Self::Gone { step }
             }
-            CdpError::Timeout => Self::Timeout { step, after: super::tab::REQUEST_TIMEOUT },
+            CdpError::Timeout => Self::Timeout { step, after: REQUEST_TIMEOUT },
             CdpError::Chrome(error) if is_context_lost(&error.message) => Self::ContextLost { step },
             CdpError::Chrome(error) => protocol(error.message),
             CdpError::ChromeMessage(message) if is_context_lost(&message) => Self::ContextLost { step },

@@ -13,6 +13,7 @@ use chromiumoxide::cdp::browser_protocol::fetch::{
 };
 use chromiumoxide::cdp::browser_protocol::inspector::{EnableParams as InspectorEnable, EventTargetCrashed};
 use chromiumoxide::cdp::browser_protocol::network::ErrorReason;
+use chromiumoxide::cdp::browser_protocol::target::SetAutoAttachParams;
 use chromiumoxide::handler::HandlerConfig;
 use chromiumoxide::{Handler, Page};
 use futures::StreamExt;
@@ -21,11 +22,11 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::containment::AllowedHosts;
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::page::ChromiumPage;
 use super::process::{ChromiumProcess, find_executable};
 use super::profile;
-use super::tab::{Life, REQUEST_TIMEOUT, Tab};
+use super::tab::{Life, Tab};
 use crate::fault::AnyFault;
 use crate::ports::page::{Browser, SessionRequest, SitePage};
 use crate::telemetry::occurrences::{BrowserEnded, BrowserStarted, SandboxOff};
@@ -69,8 +70,12 @@ impl Chromium {
             "--disable-default-apps",
             "--disable-sync",
             "--disable-quic",
+            // WebRTC sends datagrams past the resolver; the first name is that of older versions.
+            "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+            "--webrtc-ip-handling-policy=disable_non_proxied_udp",
             "--disable-gpu",
             "--disable-breakpad",
+            "--disable-crash-reporter",
             "--password-store=basic",
             "--mute-audio",
             "--window-size=1280,900",
@@ -133,7 +138,9 @@ impl Chromium {
         let config = HandlerConfig {
             ignore_https_errors: false,
             viewport: None,
-            request_timeout: REQUEST_TIMEOUT,
+            // Every command of ours has a deadline of its own; the crate's must only not be the shorter one,
+            // or a page could not be waited for as long as its pack says.
+            request_timeout: COMMAND_TIMEOUT,
             ..HandlerConfig::default()
         };
         let refused = |error| BrowserError::from_cdp(STEP, error);
@@ -155,6 +162,11 @@ impl Chromium {
         let zone = SetTimezoneOverrideParams::new(&site.time_zone);
         let locale = SetLocaleOverrideParams::builder().locale(site.locale.replace('-', "_")).build();
         tab.execute(STEP, InspectorEnable::default(), REQUEST_TIMEOUT).await?;
+        // The crate would hold every worker of the page until it is told to go on, and tells service workers
+        // never: a page that waits for its own would wait for ever.
+        let attach = SetAutoAttachParams::builder().auto_attach(false).wait_for_debugger_on_start(false).flatten(true);
+        let attach = attach.build().map_err(|reason| BrowserError::Protocol { step: STEP, reason })?;
+        tab.execute(STEP, attach, REQUEST_TIMEOUT).await?;
         tab.execute(STEP, FetchEnable::default(), REQUEST_TIMEOUT).await?;
         tab.execute(STEP, zone, REQUEST_TIMEOUT).await?;
         tab.execute(STEP, locale, REQUEST_TIMEOUT).await?;
@@ -164,7 +176,11 @@ impl Chromium {
         }
         // Sites ask for notifications with an overlay over the chat; a denied permission asks nothing.
         let notifications = PermissionDescriptor::new("notifications");
-        devtools.execute(SetPermissionParams::new(notifications, PermissionSetting::Denied)).await.map_err(refused)?;
+        let denied = devtools.execute(SetPermissionParams::new(notifications, PermissionSetting::Denied));
+        timeout(REQUEST_TIMEOUT, denied)
+            .await
+            .map_err(|_| BrowserError::Timeout { step: STEP, after: REQUEST_TIMEOUT })?
+            .map_err(refused)?;
         Ok(Connected { devtools, tab, tasks })
     }
 }
@@ -211,10 +227,10 @@ async fn watch_crashes(mut crashes: impl StreamExt + Unpin, alive: watch::Sender
 /// Lets requests to the pack's hosts pass and fails all others.
 async fn guard_requests(
     page: Page,
-    mut requests: impl futures::Stream<Item = Arc<EventRequestPaused>> + Unpin,
+    requests: impl futures::Stream<Item = Arc<EventRequestPaused>> + Unpin,
     hosts: AllowedHosts,
 ) {
-    while let Some(request) = requests.next().await {
+    let judge = async |request: Arc<EventRequestPaused>| {
         let id = request.request_id.clone();
         // A request that is gone by now needs no answer.
         if hosts.allows(&request.request.url) {
@@ -222,8 +238,13 @@ async fn guard_requests(
         } else {
             let _ = page.execute(FailRequestParams::new(id, ErrorReason::BlockedByClient)).await;
         }
-    }
+    };
+    // Side by side: one answer that does not come must not hold up the others.
+    requests.for_each_concurrent(None, judge).await;
 }
+
+/// Longer than any deadline of ours.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the whole start may take before it is given up.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(120);

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::process::ChromiumProcess;
-use super::tab::{REQUEST_TIMEOUT, Tab};
+use super::tab::Tab;
 use crate::fault::AnyFault;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
@@ -278,11 +278,12 @@ impl SitePage for ChromiumPage {
     }
 
     async fn close(self: Box<Self>) {
+        let asked = self.tab.is_alive();
         // A browser that is already gone can't be closed; its process is reaped either way.
         let _ = timeout(Duration::from_secs(3), async { self.devtools.lock().await.close().await }).await;
         let pid = self.process.pid();
         self.process.end().await;
-        BrowserEnded { pid, asked: true }.emit(&self.counters);
+        BrowserEnded { pid, asked }.emit(&self.counters);
     }
 }
 

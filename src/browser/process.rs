@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -86,7 +86,6 @@ impl ChromiumProcess {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .ok_or_else(|| not_started("it ended at once".to_owned()))?;
-        write_pid_file(profile, group);
         match timeout(START_TIMEOUT, listening(&mut child)).await {
             Ok(Ok(websocket)) => Ok(Self { child, group, profile: profile.to_owned(), websocket }),
             Ok(Err(last_words)) => {
@@ -130,7 +129,7 @@ impl ChromiumProcess {
         }
         self.kill();
         group_gone(self.group, CLOSE_TIMEOUT).await;
-        let _ = fs::remove_file(pid_file(&self.profile));
+        end_left_over(&self.profile).await;
     }
 
     /// Whether every renderer of this browser runs under seccomp, as the kernel says.
@@ -192,35 +191,42 @@ fn kept_environment(profile: &Path) -> Vec<(String, String)> {
     kept
 }
 
-fn pid_file(profile: &Path) -> PathBuf {
-    let mut name = profile.as_os_str().to_owned();
-    name.push(".pid");
-    PathBuf::from(name)
-}
-
-/// Remembers the group leader with its start time, so that a later start can tell it from a stranger
-/// who got the same number.
-fn write_pid_file(profile: &Path, pid: Pid) {
-    let started = start_time(pid.as_raw_pid()).unwrap_or_default();
-    // Without the file only the sweep after a kill -9 of ours is lost.
-    let _ = fs::write(pid_file(profile), format!("{} {started}\n", pid.as_raw_pid()));
-}
-
-/// Ends a browser that an earlier process of ours, killed hard, left running on this profile.
+/// Ends every browser process on this profile that an earlier process of ours, killed hard, left
+/// running. They are known by their own argument, which names a folder that is ours alone.
 async fn end_left_over(profile: &Path) {
-    let file = pid_file(profile);
-    let Ok(text) = fs::read_to_string(&file) else { return };
-    let mut fields = text.split_whitespace();
-    let pid: Option<i32> = fields.next().and_then(|field| field.parse().ok());
-    let started: Option<u64> = fields.next().and_then(|field| field.parse().ok());
-    if let (Some(raw), Some(started)) = (pid, started)
-        && let Some(pid) = Pid::from_raw(raw)
-        && start_time(raw) == Some(started)
-    {
-        let _ = kill_process_group(pid, Signal::KILL);
-        group_gone(pid, CLOSE_TIMEOUT).await;
+    let deadline = Instant::now() + CLOSE_TIMEOUT;
+    loop {
+        let left = processes_on(profile);
+        if left.is_empty() || Instant::now() >= deadline {
+            return;
+        }
+        for pid in left {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        sleep(Duration::from_millis(10)).await;
     }
-    let _ = fs::remove_file(file);
+}
+
+/// The running processes whose arguments name this profile: the browser, and the crash handlers that
+/// it starts in groups of their own.
+fn processes_on(profile: &Path) -> Vec<Pid> {
+    let browser = format!("--user-data-dir={}", profile.display()).into_bytes();
+    let handler = format!("--database={}/", profile.display()).into_bytes();
+    let is_ours = |argument: &[u8]| argument == browser || argument.starts_with(&handler);
+    running()
+        .filter(|pid| arguments_of(*pid).is_some_and(|line| line.split(|byte| matches!(byte, 0 | b' ')).any(is_ours)))
+        .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+        .collect()
+}
+
+fn arguments_of(pid: u32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/cmdline")).ok()
+}
+
+/// Every process id there is.
+fn running() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Waits until no process of the group is left, at most `limit`. The kernel tells only by asking.
@@ -239,11 +245,6 @@ fn has_running_member(group: Pid) -> bool {
             .any(|pid| stat_field(i32::try_from(pid).unwrap_or_default(), 0).is_some_and(|state| state != "Z"))
 }
 
-/// Field 22 of `/proc/<pid>/stat`: when the process started, in clock ticks since boot.
-fn start_time(pid: i32) -> Option<u64> {
-    stat_field(pid, 19)?.parse().ok()
-}
-
 /// A field of `/proc/<pid>/stat` counted from the state, which follows the name in parentheses.
 fn stat_field(pid: i32, index: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -253,12 +254,9 @@ fn stat_field(pid: i32, index: usize) -> Option<String> {
 
 fn group_members(group: Pid) -> Vec<u32> {
     let wanted = group.as_raw_pid().to_string();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| i32::try_from(*pid).ok().and_then(|pid| stat_field(pid, 2)).is_some_and(|found| found == wanted))
-        .collect()
+    let is_member =
+        |pid: &u32| i32::try_from(*pid).ok().and_then(|pid| stat_field(pid, 2)).is_some_and(|found| found == wanted);
+    running().filter(is_member).collect()
 }
 
 /// Children of the zygote write their command line anew, as one string with spaces.
@@ -275,13 +273,6 @@ mod tests {
     fn an_executable_that_is_not_there_is_named() {
         let error = find_executable(Some(Path::new("/nowhere/chromium"))).unwrap_err();
         assert!(error.to_string().contains("CHROMIUM_PATH is /nowhere/chromium"), "{error}");
-    }
-
-    #[test]
-    fn a_process_is_told_from_a_later_one_of_the_same_number() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert!(start_time(own).is_some_and(|ticks| ticks > 0));
-        assert_eq!(start_time(i32::MAX), None);
     }
 
     #[test]

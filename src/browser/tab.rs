@@ -14,10 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::error::BrowserError;
+use super::error::{BrowserError, REQUEST_TIMEOUT};
 
-/// The deadline of a command that does not wait for anything in the page.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The name of the isolated world, seen only in DevTools.
 const WORLD: &str = "chatferry";
 
@@ -54,6 +52,11 @@ impl Tab {
     /// A tab whose agent is installed by evaluating `install`.
     pub fn new(page: Page, life: watch::Receiver<Life>, install: String) -> Self {
         Self { page, life, install, world: Mutex::new(None) }
+    }
+
+    /// False once the renderer has crashed or the browser is gone.
+    pub fn is_alive(&self) -> bool {
+        *self.life.borrow() == Life::Alive
     }
 
     /// Sends one command and waits for its answer, at most `limit`.

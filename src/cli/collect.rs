@@ -20,7 +20,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(600);
 /// Arguments of `collect`.
 #[derive(Debug, Args)]
 pub struct CollectArgs {
-    /// Only this account, <site>/<label>
+    /// Only this account, SITE/LABEL
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
     /// One full pass, drain the pipeline, exit (without it: as `run`, for this account's sites)
@@ -55,14 +55,10 @@ pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
     let app = App::open(config).await?;
     let signals = tokio::spawn(app.lifecycle.on_signals().map_err(AnyFault::from)?);
     let outcome = once(&app, args.account.as_ref(), args.json).await;
-    let late = app.close().await;
+    let drained = app.close().await;
     signals.abort();
     outcome?;
-    if late.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::said(format!("chatferry: these did not end in time: {}", late.join(", ")), exit::FAULTS))
-    }
+    exit::of_drained(&drained)
 }
 
 async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), Failure> {

@@ -47,7 +47,7 @@ pub async fn run(command: ConversationsCommand, config: &Config) -> Result<(), F
                     .iter()
                     .map(|c| {
                         json!({ "key": c.key, "account": c.account, "conversation_id": c.native_id, "title": c.title, "messages": c.messages,
-                                "last_sent_at": c.last_sent_at, "summary": analyses.get(&c.key).map(|analysis| &analysis.summary) })
+                                "last_sent_at": c.last_sent_at, "summary": analyses.get(&c.key).map(|analysis| &analysis.verdict.summary) })
                     })
                     .collect();
                 out::json(&list);
@@ -56,8 +56,10 @@ pub async fn run(command: ConversationsCommand, config: &Config) -> Result<(), F
             let rows = list
                 .iter()
                 .map(|c| {
-                    let summary =
-                        analyses.get(&c.key).map(|analysis| out::printable(&analysis.summary)).unwrap_or_default();
+                    let summary = analyses
+                        .get(&c.key)
+                        .map(|analysis| out::printable(&analysis.verdict.summary))
+                        .unwrap_or_default();
                     vec![
                         c.key.to_string(),
                         out::printable(&c.title),

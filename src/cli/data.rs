@@ -19,7 +19,7 @@ use crate::ports::{ConversationFilter, MessageRange};
 pub enum DataCommand {
     /// Every message as one JSON line, ordered by conversation and time
     Export {
-        /// Only of this account, <site>/<label>
+        /// Only of this account, SITE/LABEL
         #[arg(long, value_name = "ID")]
         account: Option<AccountId>,
         /// A new file, readable by you alone [default: stdout]

@@ -199,8 +199,8 @@ async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Res
                 out::printable(&c.title),
                 out::number(c.messages),
                 out::time(c.last_sent_at),
-                analysis.map(|a| if a.needs_reply { "yes" } else { "no" }).unwrap_or_default().to_owned(),
-                analysis.map(|a| out::printable(&a.summary)).unwrap_or_default(),
+                analysis.map(|a| if a.verdict.needs_reply { "yes" } else { "no" }).unwrap_or_default().to_owned(),
+                analysis.map(|a| out::printable(&a.verdict.summary)).unwrap_or_default(),
             ]
         })
         .collect();
@@ -221,7 +221,7 @@ async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Res
 fn settings_for(site: &Site, args: &DemoArgs, sources: &mut Sources) {
     sources.dotenv = None;
     sources.flags.config = None;
-    sources.working_dir = sources.working_dir.take().filter(|_| sources.flags.data_dir.is_some());
+    sources.ignore_toml = true;
     let mut set = |name: &str, value: &str| sources.environment.insert(name.to_owned(), value.into());
     set("DEMO_USERNAME", Site::username());
     set("DEMO_PASSWORD", Site::password());

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigProblems;
 use crate::fault::{AnyFault, Code, Fault};
+use crate::lifecycle::Drained;
 
 /// The command found faults.
 pub const FAULTS: u8 = 1;
@@ -35,6 +36,11 @@ impl Failure {
         Self { message: Some(message.into()), code }
     }
 
+    /// The code to end with.
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Writes the sentence to stderr; the code to end with.
     pub fn report(&self) -> ExitCode {
         if let Some(message) = &self.message {
@@ -42,6 +48,29 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// How a command ends after its tasks have.
+///
+/// # Errors
+/// 70 if a task panicked, the code of the fault that stopped them if one did, 1 if a task was late.
+pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
+    if !drained.panicked.is_empty() {
+        let message = format!(
+            "chatferry: a defect of ours ended {} [internal]\n  what to do: {}",
+            drained.panicked.join(", "),
+            Code::Internal.action()
+        );
+        return Err(Failure::said(message, INTERNAL));
+    }
+    if let Some(code) = drained.fault {
+        let message = format!("chatferry: stopped over a fault [{code}]\n  what to do: {}", code.action());
+        return Err(Failure::said(message, of_code(code)));
+    }
+    if drained.late.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::said(format!("chatferry: these did not end in time: {}", drained.late.join(", ")), FAULTS))
 }
 
 impl From<AnyFault> for Failure {

@@ -20,8 +20,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app;
 use crate::config::{Config, Flags, LogFormat as ConfigLogFormat, Sources};
-use crate::telemetry::logs;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::telemetry::{logs, panics};
 pub use exit::Failure;
 
 /// Pulls chats out of web sites that offer no export, with your own account.
@@ -164,4 +164,5 @@ fn init_logs(config: &Config) {
         LogSettings { level: levels.level, targets: levels.targets.clone(), format, colour: config.log.colour };
     // Only possible if logs are on already.
     let _ = logs::init(&settings);
+    panics::install();
 }

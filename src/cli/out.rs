@@ -2,8 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -30,11 +29,17 @@ pub fn error(sentence: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{sentence}");
 }
 
+/// Lines around a table and under its header. None between its rows: they would double its height.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('═').junction('═'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
 /// A table as wide as the terminal, or 120 columns where there is none. `numbers`: the columns that
 /// are aligned to the right.
 pub fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     if !std::io::stdout().is_terminal() {
         table.set_width(120);
     }

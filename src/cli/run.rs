@@ -7,7 +7,7 @@ use clap::Args;
 use super::exit::{self, Failure};
 use crate::app::{App, VERSION};
 use crate::config::Config;
-use crate::telemetry::occurrences::{LateTask, ProgramStarted, ProgramStopping};
+use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
 use crate::telemetry::{Occurrence, ProgressSink};
 
 /// Shortest time between two writes of the workbook.
@@ -46,10 +46,28 @@ pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
     }
     app.lifecycle.soft.cancelled().await;
     ProgramStopping { cause: "stop" }.emit(&counters);
-    let late = app.close().await;
+    let drained = app.close().await;
     signals.abort();
-    for task in &late {
-        LateTask { task }.emit(&counters);
+    exit::of_drained(&drained)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::case::Case;
+    use crate::domain::AccountState;
+    use crate::fault::Code;
+
+    #[tokio::test]
+    async fn a_fault_that_stops_the_daemon_is_its_exit_code_and_stays_told() {
+        let case = Case::new().env(&[("DEMO_USERNAME", "u"), ("DEMO_PASSWORD", "p")]);
+        let mut config = case.load().unwrap();
+        config.data_dir = case.dir.path().join("data");
+        config.http_addr = ([127, 0, 0, 1], 0).into();
+        config.browser.chromium = Some(case.dir.path().join("no-chromium"));
+        let failure = run(RunArgs {}, config.clone()).await.unwrap_err();
+        assert_eq!(failure.code(), exit::CONFIG, "{failure:?}");
+        let accounts = crate::app::open_store(&config).unwrap().accounts().await.unwrap();
+        assert_eq!((accounts[0].state, accounts[0].code), (AccountState::Parked, Some(Code::ChromiumMissing)));
     }
-    if late.is_empty() { Ok(()) } else { Err(Failure::told(exit::FAULTS)) }
 }

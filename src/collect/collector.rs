@@ -1,27 +1,24 @@
 //! The task that owns one account: its states, its passes, and what follows from each fault.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
-use url::Url;
 
+use super::account::Account;
 use super::error::CollectError;
 use super::login::{self, Credentials};
-use super::pass::{Depth, Found, Pass};
+use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
 use crate::config::LoginBudget;
 use crate::domain::event::AccountChanged;
-use crate::domain::{AccountId, AccountState, AccountStatus, Envelope, Event};
+use crate::domain::{AccountState, AccountStatus, Envelope, Event};
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::lifecycle::{CrashPoint, Lifecycle, browser_kill_point, crash_point};
 use crate::ports::page::{Browser, SessionRequest, SitePage, Until};
 use crate::ports::{Clock, Store};
 use crate::resilience::RetrySchedule;
-use crate::selectors::LoadedPack;
 use crate::telemetry::occurrences::{AccountStateChanged, LoginAttempted, PassCompleted, PassFailed};
 use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
 
@@ -33,32 +30,6 @@ const ENDLESS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Du
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a state may be believed that nobody renews: a single pass, a parked account.
 const LONG: SignedDuration = SignedDuration::from_hours(24);
-
-/// One account, ready to be collected.
-#[derive(Debug)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// How to read its site.
-    pub pack: Arc<LoadedPack>,
-    /// The address that all others are relative to.
-    pub base_url: Url,
-    /// The user name or e-mail address.
-    pub username: SecretString,
-    /// The password.
-    pub password: SecretString,
-    /// The owner has read the site's terms.
-    pub terms_acknowledged: bool,
-    /// The browser's profile folder.
-    pub profile: PathBuf,
-}
-
-impl Account {
-    /// The user name, for comparing it with authors in the page.
-    pub fn username(&self) -> &str {
-        self.username.expose_secret()
-    }
-}
 
 /// How often and how much.
 #[derive(Debug, Clone, Copy)]
@@ -151,13 +122,21 @@ impl Collector {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
                 _ => {
                     if fault.scope() == Scope::Process {
-                        self.lifecycle.stop();
+                        self.lifecycle.stop_over(fault.code());
                     }
                     self.lifecycle.soft.cancelled().await;
                 }
             }
         }
-        self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        // What a human must do stays true while nobody runs.
+        if !self.is_parked() {
+            self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
+        }
+    }
+
+    fn is_parked(&self) -> bool {
+        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|status| status.state == AccountState::Parked)
     }
 
     /// One browser: a pass, a wait, the next pass, until a fault or the stop.
@@ -169,8 +148,9 @@ impl Collector {
     }
 
     async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let fresh =
-            SignedDuration::try_from(self.settings.pass_interval * 3).unwrap_or(LONG).max(SignedDuration::from_mins(3));
+        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
+            .unwrap_or(LONG)
+            .max(SignedDuration::from_mins(10));
         while !self.lifecycle.is_stopping() {
             self.pass(page, Depth::News).await?;
             self.tell(AccountState::Live, None, "Everything that the site showed was read.", fresh).await;
@@ -203,12 +183,16 @@ impl Collector {
             .await
     }
 
-    /// A pass, with at most one login before it and one more if the session ends in its middle.
+    /// A pass, with at most one login before it and one more whenever the session ends in its middle,
+    /// as long as each session brings it further.
     async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
-        self.tell(AccountState::Backfilling, None, "The conversations are being read.", SignedDuration::from_hours(2))
-            .await;
+        // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
+        if !self.is_live() {
+            let sentence = "The conversations are being read.";
+            self.tell(AccountState::Backfilling, None, sentence, SignedDuration::from_hours(2)).await;
+        }
         let pass = Pass {
             account: &self.account,
             page,
@@ -219,15 +203,22 @@ impl Collector {
             progress: &self.progress,
             counters: &self.counters,
         };
-        let mut outcome = pass.run().await;
-        if matches!(outcome, Err(CollectError::LoggedOut { .. })) {
-            self.log_in(page).await?;
-            outcome = pass.run().await;
+        let mut so_far = SoFar::default();
+        let mut read_before = None;
+        loop {
+            match pass.run(&mut so_far).await {
+                Ok(()) => break,
+                Err(CollectError::LoggedOut { site }) if read_before == Some(so_far.found.read) => {
+                    return Err(CollectError::LoggedOutAgain { site }.into());
+                }
+                Err(CollectError::LoggedOut { .. }) => {
+                    read_before = Some(so_far.found.read);
+                    self.log_in(page).await?;
+                }
+                Err(other) => return Err(other.into()),
+            }
         }
-        let found = outcome.map_err(|error| match error {
-            CollectError::LoggedOut { site } => CollectError::LoggedOutAgain { site },
-            other => other,
-        })?;
+        let found = so_far.found;
         let duration = begun.elapsed();
         let account = &self.account.id;
         PassCompleted { account, conversations: found.conversations, new_messages: found.new, duration }
@@ -266,6 +257,11 @@ impl Collector {
             page.kill();
         }
         Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.as_ref().is_some_and(|status| status.state == AccountState::Live)
     }
 
     /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.

@@ -9,7 +9,8 @@ use super::windows::Windows;
 use crate::domain::GapReason;
 use crate::ports::page::{Matches, Scroller, SitePage, Step, ThreadReading, ThreadRow};
 use crate::resilience::Pace;
-use crate::selectors::pack::{Pack, Scroll};
+use crate::selectors::Pack;
+use crate::selectors::scroll::Scroll;
 
 /// How a reading ended on its old side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +58,14 @@ impl Going<'_> {
 
     /// Everything that was loaded stays in the page: load, then read once.
     async fn read_whole(&mut self, page: &dyn SitePage) -> Result<History, CollectError> {
-        let first = page.thread().await?;
-        if (self.is_known)(&first.rows) {
-            return Ok(History { rows: first.rows, matches: first.matches, reach: Reach::Known });
+        // Looking before the end costs a reading; only a conversation that is known is worth it.
+        let mut latest = None;
+        if page_if_known(self.is_known, page, &mut latest).await?
+            && let Some(ThreadReading { rows, matches, .. }) = latest
+        {
+            return Ok(History { rows, matches, reach: Reach::Known });
         }
         let mut progress = Progress::new(&self.pack.history);
-        // Looking after each step costs a reading; only a conversation that is known is worth it.
-        let mut latest = None;
         let reach = loop {
             let step = self.step(page).await?;
             if step.changed {

@@ -91,6 +91,9 @@ pub fn outcome(glance: &Glance, site: &str, waited: Duration) -> Result<(), Coll
         Err(CollectError::BadCredentials { site })
     } else if glance.logged_in && !glance.login {
         Ok(())
+    } else if glance.loading && !glance.login {
+        // The form is gone and the page has not come: the site's trouble, not the login's.
+        Err(CollectError::NotRendered { what: "the page after the login", seconds: waited.as_secs() })
     } else {
         Err(CollectError::LoginUnclear { site, seconds: waited.as_secs() })
     }
@@ -132,5 +135,6 @@ mod tests {
             Err(Code::Locked)
         );
         assert_eq!(code(|_| ()), Err(Code::LoginUnclear));
+        assert_eq!(code(|g| g.loading = true), Err(Code::PageNotRendered));
     }
 }

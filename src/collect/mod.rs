@@ -4,8 +4,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`collector`] | the task that owns an account: states, passes, what follows from a fault |
+//! | [`account`] | what a collector knows of its account |
 //! | [`login`] | the declared steps and their outcomes; the login budget |
-//! | [`pass`] | one reading of the whole account |
+//! | [`pass`] | one reading of the whole account; judging it and keeping it in files of their own |
 //! | [`list`], [`history`] | the conversation list to its end; one conversation to its start |
 //! | [`windows`] | joins the windows of a virtualised page; pure |
 //! | [`resolve`] | rows → messages with keys; what is new; pure |
@@ -18,6 +19,7 @@
 //! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
 //! truth is the store.
 
+pub mod account;
 pub mod collector;
 pub mod error;
 pub mod history;
@@ -32,7 +34,8 @@ pub mod spool;
 pub mod verdict;
 pub mod windows;
 
-pub use collector::{Account, Collector, CollectorSettings, PassSummary};
+pub use account::Account;
+pub use collector::{Collector, CollectorSettings, PassSummary};
 pub use error::CollectError;
 pub use relay::Relay;
 pub use spool::Spool;

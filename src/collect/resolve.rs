@@ -306,7 +306,7 @@ mod tests {
         let first = difference(resolve(&pack, &rows, true).messages, &Cursor::default());
         assert_eq!((first.new, first.revised), (3, 0));
         let messages = first.fresh.iter().map(|(message, known)| (message.key, *known)).collect();
-        let cursor = Cursor { complete: true, row_digest: None, messages };
+        let cursor = Cursor { complete: true, messages, ..Cursor::default() };
         assert_eq!(difference(resolve(&pack, &rows, true).messages, &cursor), Difference::default());
         rows[1].text = Some("b, corrected".into());
         let second = difference(resolve(&pack, &rows, true).messages, &cursor);

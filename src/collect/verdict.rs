@@ -58,6 +58,31 @@ pub enum Drift {
     },
 }
 
+impl Drift {
+    /// The key in the pack.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Missing { field, .. } | Self::Fallback { field, .. } => field,
+        }
+    }
+
+    /// The word of the event.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Fallback { .. } => "fallback",
+        }
+    }
+
+    /// Which alternative matched, counted from 0, if one did.
+    pub fn alternative(&self) -> Option<u32> {
+        match self {
+            Self::Missing { .. } => None,
+            Self::Fallback { alternative, .. } => u32::try_from(*alternative).ok(),
+        }
+    }
+}
+
 /// Compares a reading with what the pack demands.
 pub fn drifts(pack: &Pack, matches: &Matches) -> Vec<Drift> {
     let mut drifts = Vec::new();

@@ -33,6 +33,8 @@ pub struct Sources {
     /// What relative paths in flags, environment and `.env` begin from, and the first place where
     /// `chatferry.toml` is looked for; `None`: it is looked for only under `$XDG_CONFIG_HOME`.
     pub working_dir: Option<PathBuf>,
+    /// Look for no `chatferry.toml`; one that is named by a flag is read all the same.
+    pub ignore_toml: bool,
 }
 
 impl Sources {
@@ -43,7 +45,8 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .collect();
         let working_dir = std::env::current_dir().ok();
-        Self { flags, environment, dotenv: working_dir.as_ref().map(|dir| dir.join(".env")), working_dir }
+        let dotenv = working_dir.as_ref().map(|dir| dir.join(".env"));
+        Self { flags, environment, dotenv, working_dir, ignore_toml: false }
     }
 
     /// The user's home folder. `/` and `/nonexistent` are what system users get who have none.
@@ -60,6 +63,9 @@ impl Sources {
 
     /// Where `chatferry.toml` is looked for without `--config`, the first choice first.
     pub(super) fn toml_candidates(&self) -> Vec<PathBuf> {
+        if self.ignore_toml {
+            return Vec::new();
+        }
         let user = self.folder("XDG_CONFIG_HOME").or_else(|| Some(self.home()?.join(".config")));
         let user = user.map(|dir| dir.join("chatferry/chatferry.toml"));
         self.working_dir.as_ref().map(|dir| dir.join("chatferry.toml")).into_iter().chain(user).collect()

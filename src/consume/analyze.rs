@@ -12,16 +12,17 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::error::ConsumeError;
-use super::occurrences;
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
-use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message};
+use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message, Verdict};
 use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, crash_point};
-use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store, Verdict};
+use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store};
+use crate::telemetry::occurrences::{AnalysisStored, RepetitionRecognised};
+use crate::telemetry::{Counters, Occurrence};
 
-/// The most messages that an analyst is given: the last ones.
+/// The most messages that an analyst is given, the last ones, unless told otherwise.
 const HISTORY: usize = 20_000;
 
 /// How many conversations are analysed at once, unless told otherwise.
@@ -37,19 +38,35 @@ pub struct Analyze {
     analyst: Arc<dyn Analyst>,
     clock: Arc<dyn Clock>,
     parallel: u16,
+    history: usize,
     questions: Questions,
+    counters: Arc<Counters>,
 }
 
 impl Analyze {
     /// Asks `analyst`, keeps the answer in `store` and tells it on `bus`.
-    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, analyst: Arc<dyn Analyst>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, bus, analyst, clock, parallel: PARALLEL, questions: Questions::default() }
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        analyst: Arc<dyn Analyst>,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (parallel, history) = (PARALLEL, HISTORY);
+        Self { store, bus, analyst, clock, parallel, history, questions: Questions::default(), counters }
     }
 
     /// The same with another number of conversations at once.
     #[must_use]
     pub fn with_parallel(mut self, parallel: u16) -> Self {
         self.parallel = parallel.max(1);
+        self
+    }
+
+    /// The same with another cap on the messages that are given to the analyst.
+    #[must_use]
+    pub const fn with_history(mut self, history: usize) -> Self {
+        self.history = history;
         self
     }
 
@@ -62,7 +79,7 @@ impl Analyze {
         let question = self.question(id);
         let _asking = question.lock().await;
         if self.store.analysis(&id).await?.is_some() {
-            occurrences::duplicate_suppressed("analyze", &received.envelope.id);
+            RepetitionRecognised { stage: "analyze", event_id: received.envelope.id }.emit(&self.counters);
         } else {
             self.answer(id, request).await?;
         }
@@ -82,7 +99,7 @@ impl Analyze {
         if stored.last().is_none_or(|last| last.message.key != request.up_to) {
             return Err(orphaned("newest message").into());
         }
-        let left_out = stored.len().saturating_sub(HISTORY);
+        let left_out = stored.len().saturating_sub(self.history.max(1));
         let messages: Vec<Message> = stored.into_iter().skip(left_out).map(|stored| stored.message).collect();
         let covered = messages.len() as u64;
         let question = AnalystRequest { title: conversation.title, messages };
@@ -91,7 +108,15 @@ impl Analyze {
         let saved = self.store.save_analysis(&self.signed(id, request, covered, verdict)).await?;
         crash_point(CrashPoint::AnalyzeSaved);
         if saved {
-            occurrences::analysed(&request.conversation, covered, left_out as u64, begun.elapsed());
+            AnalysisStored {
+                account: &request.account,
+                conversation: request.conversation,
+                analysis: id,
+                messages: covered,
+                left_out: left_out as u64,
+                duration: begun.elapsed(),
+            }
+            .emit(&self.counters);
         }
         Ok(())
     }
@@ -104,17 +129,7 @@ impl Analyze {
             conversation: request.conversation,
             up_to: request.up_to,
             messages,
-            summary: verdict.summary,
-            topics: verdict.topics,
-            language: verdict.language,
-            sentiment: verdict.sentiment,
-            priority: verdict.priority,
-            last_speaker: verdict.last_speaker,
-            needs_reply: verdict.needs_reply,
-            needs_reply_reason: verdict.needs_reply_reason,
-            links: verdict.links,
-            money: verdict.money,
-            risk_flags: verdict.risk_flags,
+            verdict,
             model: self.analyst.model().to_owned(),
             prompt_version: self.analyst.prompt_version().to_owned(),
             created_at: self.clock.now(),

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::error::ConsumeError;
-use super::occurrences;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::Event;
 use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, crash_point};
-use crate::ports::{Clock, DueRule, Queue, Store};
+use crate::ports::{Archived, Clock, DueRule, Queue, Store};
+use crate::telemetry::occurrences::BatchArchived;
+use crate::telemetry::{Counters, Occurrence};
 
 /// How many messages go into one transaction: each costs two durable commits, whatever its size.
 const BATCH: usize = 500;
@@ -25,12 +27,19 @@ pub struct Archive {
     clock: Arc<dyn Clock>,
     rule: DueRule,
     news: Arc<Notify>,
+    counters: Arc<Counters>,
 }
 
 impl Archive {
     /// Stores messages; new ones make their conversation due by `rule` and wake whoever waits on `news`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rule: DueRule, news: Arc<Notify>) -> Self {
-        Self { store, clock, rule, news }
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        rule: DueRule,
+        news: Arc<Notify>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { store, clock, rule, news, counters }
     }
 }
 
@@ -61,9 +70,11 @@ impl Handler for Archive {
             });
         }
         if !captured.is_empty() {
+            let begun = Instant::now();
             let archived = self.store.archive(&captured, self.rule, self.clock.now()).await?;
             crash_point(CrashPoint::ArchiveStored);
-            occurrences::archived(archived);
+            let Archived { inserted, revised, duplicates } = archived;
+            BatchArchived { inserted, revised, duplicates, duration: begun.elapsed() }.emit(&self.counters);
             if archived.inserted > 0 {
                 self.news.notify_one();
             }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::mirror::Mirroring;
-use super::occurrences;
 use super::scheduler::Scheduler;
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{Backlog, Bus, Queue, Store};
 use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::PipelineDrained;
+use crate::telemetry::{Counters, Occurrence};
 
 /// Between two looks: a broker has no signal for "empty", and in the demo this is what is waited too long.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -88,6 +89,8 @@ pub struct Pipeline {
     pub mirror: Arc<Mirroring>,
     /// A stop ends the waiting.
     pub lifecycle: Lifecycle,
+    /// Counts.
+    pub counters: Arc<Counters>,
 }
 
 impl Pipeline {
@@ -106,7 +109,7 @@ impl Pipeline {
             // Cancel-safe: a look changes nothing that a second one would not change again.
             match timeout_at(end, self.first_busy()).await {
                 Ok((_, Ok(0))) => {
-                    occurrences::drained(begun.elapsed());
+                    PipelineDrained { duration: begun.elapsed() }.emit(&self.counters);
                     return Ok(Quiet::Yes);
                 }
                 Ok((stage, Ok(left))) => {

@@ -12,13 +12,14 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::error::Elsewhere;
-use super::occurrences;
 use super::projection;
 use super::runner::{Handler, Outcome, Received};
 use crate::fault::{AnyFault, Class, Code};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
 use crate::ports::{Bus, Clock, Mirror, MirrorOutcome, Queue, Store};
 use crate::resilience::Pace;
+use crate::telemetry::occurrences::{MirrorFailed, MirrorWritten, StoppedOverFault};
+use crate::telemetry::{Counters, Occurrence};
 
 /// How long an event may wait for others to share a projection with, unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -71,6 +72,7 @@ pub struct Mirroring {
     /// One write at a time.
     writing: Mutex<()>,
     state: watch::Sender<MirrorState>,
+    counters: Arc<Counters>,
 }
 
 impl Mirroring {
@@ -81,6 +83,7 @@ impl Mirroring {
         mirror: Arc<dyn Mirror>,
         clock: Arc<dyn Clock>,
         lifecycle: Lifecycle,
+        counters: Arc<Counters>,
     ) -> Self {
         Self {
             store,
@@ -92,6 +95,7 @@ impl Mirroring {
             reconcile_every: RECONCILE_EVERY,
             writing: Mutex::new(()),
             state: watch::Sender::new(MirrorState::default()),
+            counters,
         }
     }
 
@@ -123,14 +127,14 @@ impl Mirroring {
         let written = self.project().await;
         self.state.send_modify(|state| match &written {
             Ok(outcome) => {
-                occurrences::mirrored(outcome, begun.elapsed());
+                MirrorWritten { rows: outcome.rows, duration: begun.elapsed() }.emit(&self.counters);
                 state.outcome = Some(outcome.clone());
                 state.written_at = Some(self.clock.now());
                 state.fault = None;
             }
             Err(refusal) => {
                 let fault = refusal.fault();
-                occurrences::mirror_failed(fault);
+                MirrorFailed { fault }.emit(&self.counters);
                 state.fault = Some((fault.code(), fault.to_string()));
             }
         });
@@ -163,8 +167,8 @@ impl Mirroring {
                 if let Err(fault) = self.rebuild().await
                     && fault.class() == Class::Critical
                 {
-                    occurrences::stopped("mirror reconcile", &fault);
-                    self.lifecycle.stop();
+                    StoppedOverFault { who: "mirror reconcile", fault: &fault }.emit(&self.counters);
+                    self.lifecycle.stop_over(fault.code());
                 }
                 // Cancel-safe: neither arm holds anything. A failed write is reported in the state; the
                 // next time comes soon enough, and events try meanwhile.

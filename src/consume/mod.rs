@@ -9,7 +9,6 @@
 //! | [`analyze`] | `analysis.requested` → analyst → store → `analysis.completed` |
 //! | [`projection`], [`mirror`] | store → rows and status → mirror |
 //! | [`drain`] | waits until the whole pipeline is quiet |
-//! | [`occurrences`] | every log line of this folder |
 //!
 //! Architecture invariant: a handler knows nothing of the bus that feeds it, and nothing is settled
 //! before its effect is durable.
@@ -20,7 +19,6 @@ pub mod consequence;
 pub mod drain;
 pub mod error;
 pub mod mirror;
-pub mod occurrences;
 pub mod projection;
 mod publish;
 pub mod runner;

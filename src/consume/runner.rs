@@ -15,12 +15,15 @@ use futures::FutureExt;
 
 use super::consequence::{Next, is_wider_than_event, of_fault, of_outcome, reason};
 use super::error::ConsumeError;
-use super::occurrences;
 use crate::domain::{Envelope, EventId};
 use crate::fault::{AnyFault, Class, Fault};
 use crate::lifecycle::Lifecycle;
 use crate::ports::{Bus, Deliveries, Delivery, Queue, Settlement};
 use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::{
+    BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried, StoppedOverFault,
+};
+use crate::telemetry::{Counters, Occurrence};
 
 /// One event in the hands of a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub struct Runner {
     handler: Arc<dyn Handler>,
     lifecycle: Lifecycle,
     schedule: RetrySchedule,
+    counters: Arc<Counters>,
 }
 
 /// The waits after a setback that is no event's fault (facts/faults.md F11: 1 s to 30 s, full jitter).
@@ -90,8 +94,8 @@ struct Verdicts {
 
 impl Runner {
     /// A runner that begins when it is [run](Self::run).
-    pub fn new(bus: Arc<dyn Bus>, handler: Arc<dyn Handler>, lifecycle: Lifecycle) -> Self {
-        Self { bus, handler, lifecycle, schedule: SETBACKS }
+    pub fn new(bus: Arc<dyn Bus>, handler: Arc<dyn Handler>, lifecycle: Lifecycle, counters: Arc<Counters>) -> Self {
+        Self { bus, handler, lifecycle, schedule: SETBACKS, counters }
     }
 
     /// The same with other waits after a setback.
@@ -119,8 +123,8 @@ impl Runner {
                     self.wait_out(&fault, setbacks).await;
                 }
                 Ended::Fatal(fault) => {
-                    occurrences::stopped(self.handler.queue().as_str(), &fault);
-                    self.lifecycle.stop();
+                    StoppedOverFault { who: self.handler.queue().as_str(), fault: &fault }.emit(&self.counters);
+                    self.lifecycle.stop_over(fault.code());
                     return;
                 }
             }
@@ -190,7 +194,7 @@ impl Runner {
 
     async fn wait_out(&self, fault: &AnyFault, setbacks: u32) {
         let wait = self.schedule.delay_for(setbacks, fault.class(), fastrand::f64()).unwrap_or_default();
-        occurrences::backed_off(self.handler.queue().as_str(), setbacks, wait, fault);
+        ConsumerBackedOff { who: self.handler.queue().as_str(), setbacks, wait, fault }.emit(&self.counters);
         // Cancel-safe: neither arm holds anything.
         tokio::select! {
             () = self.lifecycle.soft.cancelled() => (),
@@ -224,7 +228,8 @@ impl Runner {
                 }
             }
             Err(fault) if received.len() > 1 && !is_wider_than_event(&fault) => {
-                occurrences::batch_taken_apart(self.handler.queue(), received.len(), &fault);
+                let queue = self.handler.queue().as_str();
+                BatchTakenApart { queue, events: received.len(), fault: &fault }.emit(&self.counters);
                 self.take_apart(&mut verdicts, &received, origins).await;
             }
             Err(fault) => self.decide_all(&mut verdicts, &received, origins, fault),
@@ -290,7 +295,16 @@ impl Runner {
     }
 
     fn note(&self, verdicts: &mut Verdicts, (tag, id): (u64, EventId), failures: u32, settlement: Settlement) {
-        occurrences::settled(self.handler.queue(), &id, failures, &settlement);
+        let queue = self.handler.queue().as_str();
+        match &settlement {
+            Settlement::Done | Settlement::HandBack => {}
+            Settlement::Retry { code, .. } => {
+                DeliveryRetried { queue, event_id: id, code: *code, failures: failures + 1 }.emit(&self.counters);
+            }
+            Settlement::Dead { code, reason } => {
+                DeliveryDead { queue, event_id: id, code: *code, reason, failures }.emit(&self.counters);
+            }
+        }
         verdicts.settlements.push((tag, settlement));
     }
 }

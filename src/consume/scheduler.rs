@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, Notify};
 
-use super::occurrences;
 use super::publish::publish;
 use crate::domain::event::AnalysisRequested;
 use crate::domain::{Envelope, Event};
@@ -18,12 +17,14 @@ use crate::fault::{AnyFault, Class};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
 use crate::ports::{Bus, Clock, DueConversation, Store};
 use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::{AnalysisDue, ConsumerBackedOff, StoppedOverFault};
+use crate::telemetry::{Counters, Occurrence};
 
 /// How many conversations are requested at once.
 const LIMIT: u32 = 200;
 
-/// The longest wait without a look: the archive may run in another process, whose news don't reach us,
-/// and the wall clock, by which due times are told, may be set while we wait by the other one.
+/// The longest wait without a look, unless told otherwise: the archive may run in another process,
+/// whose news don't reach us, and the wall clock, by which due times are told, may be set while we wait by the other one.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
@@ -38,8 +39,10 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     news: Arc<Notify>,
     prompt_version: String,
+    look_every: Duration,
     /// One round at a time: [`Scheduler::flush`] is called beside the running task.
     round: Mutex<()>,
+    counters: Arc<Counters>,
 }
 
 impl Scheduler {
@@ -50,8 +53,17 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         news: Arc<Notify>,
         prompt_version: impl Into<String>,
+        counters: Arc<Counters>,
     ) -> Self {
-        Self { store, bus, clock, news, prompt_version: prompt_version.into(), round: Mutex::new(()) }
+        let prompt_version = prompt_version.into();
+        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()), counters }
+    }
+
+    /// The same with another longest wait without a look.
+    #[must_use]
+    pub const fn with_look_every(mut self, look_every: Duration) -> Self {
+        self.look_every = look_every;
+        self
     }
 
     /// Runs as a task of the lifecycle until the soft stop.
@@ -78,15 +90,15 @@ impl Scheduler {
                     wait
                 }
                 Err(fault) if fault.class() == Class::Critical => {
-                    occurrences::stopped("scheduler", &fault);
-                    life.stop();
+                    StoppedOverFault { who: "scheduler", fault: &fault }.emit(&self.counters);
+                    life.stop_over(fault.code());
                     return;
                 }
                 Err(fault) => {
                     setbacks += 1;
                     // Nothing is in hand here, so even a permanent fault is waited out: a human mends it.
                     let wait = SETBACKS.delay(setbacks, wished(&fault), fastrand::f64()).unwrap_or_default();
-                    occurrences::backed_off("scheduler", setbacks, wait, &fault);
+                    ConsumerBackedOff { who: "scheduler", setbacks, wait, fault: &fault }.emit(&self.counters);
                     // Cancel-safe: neither arm holds anything. News must not cut a setback short.
                     tokio::select! {
                         () = life.soft.cancelled() => return,
@@ -104,11 +116,11 @@ impl Scheduler {
     }
 
     /// Requests what is due now; how long until the next look.
-    async fn look(&self) -> Result<Duration, AnyFault> {
+    pub(super) async fn look(&self) -> Result<Duration, AnyFault> {
         self.request_due(self.clock.now()).await?;
-        let Some(next) = self.store.next_due().await? else { return Ok(LOOK_EVERY) };
+        let Some(next) = self.store.next_due().await? else { return Ok(self.look_every) };
         let wait = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
-        Ok(wait.min(LOOK_EVERY))
+        Ok(wait.min(self.look_every))
     }
 
     async fn request_due(&self, horizon: Timestamp) -> Result<usize, AnyFault> {
@@ -138,12 +150,12 @@ impl Scheduler {
             match outcome {
                 Ok(()) => {
                     self.store.requested(&due.conversation, &due.up_to).await?;
+                    AnalysisDue { account: &due.account, conversation: due.conversation }.emit(&self.counters);
                     requested += 1;
                 }
                 Err(fault) => failed = failed.or(Some(fault)),
             }
         }
-        occurrences::analyses_requested(requested);
         failed.map_or(Ok(requested), Err)
     }
 

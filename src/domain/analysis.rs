@@ -111,19 +111,9 @@ impl Priority {
     }
 }
 
-/// The answer of an analyst about one conversation.
+/// What an analyst says of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Analysis {
-    /// The name of this analysis.
-    pub id: AnalysisId,
-    /// The account that sees the conversation.
-    pub account: AccountId,
-    /// What was analysed.
-    pub conversation: ConversationKey,
-    /// Up to and with this message.
-    pub up_to: MessageKey,
-    /// How many messages the analysis covers.
-    pub messages: u64,
+pub struct Verdict {
     /// What the conversation is about, in a few sentences.
     pub summary: Text,
     /// Key topics, the most important first.
@@ -146,6 +136,24 @@ pub struct Analysis {
     pub money: Vec<Text>,
     /// Things to beware of, from a closed list of words.
     pub risk_flags: Vec<String>,
+}
+
+/// A verdict with its name: about what, up to where, by whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The name of this analysis.
+    pub id: AnalysisId,
+    /// The account that sees the conversation.
+    pub account: AccountId,
+    /// What was analysed.
+    pub conversation: ConversationKey,
+    /// Up to and with this message.
+    pub up_to: MessageKey,
+    /// How many messages the analysis covers.
+    pub messages: u64,
+    /// What was answered.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Who answered: `extractive` for the built-in analyst, else the model's name.
     pub model: String,
     /// Which version of the question was asked.

@@ -187,7 +187,7 @@ enum Scheme {
 }
 
 /// A message, across all sites: `n1-<32 hex>` from the site's own id, or `f1-<32 hex>` from the
-/// fingerprint (see [`super::message::fingerprint`]).
+/// fingerprint (see [`super::message::FingerprintKeys`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageKey {
     scheme: Scheme,
@@ -200,7 +200,7 @@ impl MessageKey {
         Self { scheme: Scheme::Native, hash: digest("n1", &[&conversation.0, native_id.as_bytes()]) }
     }
 
-    /// The key from a fingerprint; [`super::message::fingerprint`] computes the hash.
+    /// The key from a fingerprint; [`super::message::FingerprintKeys`] computes the hash.
     pub(super) const fn fingerprint(hash: [u8; 16]) -> Self {
         Self { scheme: Scheme::Fingerprint, hash }
     }

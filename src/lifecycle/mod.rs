@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,8 @@ use tokio_util::task::TaskTracker;
 pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point};
 pub use data_dir::DataDir;
 pub use error::LifecycleError;
+
+use crate::fault::Code;
 
 /// How long tasks may take to notice the hard stop before they are dropped.
 const HARD_GRACE: Duration = Duration::from_secs(2);
@@ -48,6 +50,7 @@ struct Roll {
     next: AtomicU64,
     running: Mutex<BTreeMap<u64, Running>>,
     panicked: Mutex<Vec<String>>,
+    stopped_over: OnceLock<Code>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,8 @@ pub struct Drained {
     pub late: Vec<String>,
     /// Tasks that panicked during this life.
     pub panicked: Vec<String>,
+    /// The fault that stopped this life, if it was one.
+    pub fault: Option<Code>,
 }
 
 impl Drained {
@@ -106,6 +111,13 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
+    /// As [`Lifecycle::stop`], because of a fault: the first one becomes the exit code.
+    pub fn stop_over(&self, code: Code) {
+        // Later faults follow from the first, or from the stop.
+        let _ = self.roll.stopped_over.set(code);
+        self.stop();
+    }
+
     /// True once a stop was asked for.
     pub fn is_stopping(&self) -> bool {
         self.soft.is_cancelled()
@@ -143,7 +155,7 @@ impl Lifecycle {
                 let _ = tokio::time::timeout(HARD_GRACE, self.tracker.wait()).await;
             }
         }
-        Drained { late, panicked: self.panicked() }
+        Drained { late, panicked: self.panicked(), fault: self.roll.stopped_over.get().copied() }
     }
 
     /// Registers for SIGTERM and SIGINT at once and gives the future that waits for them: the first
@@ -203,6 +215,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_fault_that_stops_is_remembered() {
+        let life = Lifecycle::new();
+        life.stop_over(Code::DataCorrupt);
+        life.stop_over(Code::Internal);
+        assert!(life.is_stopping());
+        let drained = life.drain(Duration::from_secs(1)).await;
+        assert_eq!(drained.fault, Some(Code::DataCorrupt));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_hard_stop_from_outside_ends_the_waiting() {
         let life = Lifecycle::new();
         life.spawn("deaf", std::future::pending());
@@ -217,9 +239,9 @@ mod tests {
     async fn a_panic_is_named_and_stops_the_process_softly() {
         let life = Lifecycle::new();
         life.spawn("fragile", async { panic!("with chat text") });
-        life.soft.cancelled().await;
+        tokio::time::timeout(Duration::from_secs(10), life.soft.cancelled()).await.unwrap();
         let drained = life.drain(Duration::from_secs(1)).await;
-        assert_eq!(drained, Drained { late: vec![], panicked: vec!["fragile".to_owned()] });
+        assert_eq!(drained, Drained { late: vec![], panicked: vec!["fragile".to_owned()], fault: None });
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ pub mod mirror;
 pub mod page;
 pub mod store;
 
-pub use analyst::{Analyst, AnalystRequest, Verdict};
+pub use analyst::{Analyst, AnalystRequest};
 pub use backlog::Backlog;
 pub use bus::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};

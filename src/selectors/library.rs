@@ -1,6 +1,6 @@
 //! Which packs there are: those built in, and the operator's folder, whose files win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::error::PackError;
@@ -49,6 +49,16 @@ impl Library {
             }
         }
         Ok(Self { packs })
+    }
+
+    /// The sites that have a pack, as far as names tell: what can't be read is left out here, so that it
+    /// hides no other pack, and is told by [`Library::open`] where a pack is used.
+    pub fn sites_of(folder: &Path) -> Vec<SiteId> {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let packs = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        let own = packs.filter_map(|path| site_of(&path).ok());
+        let built_in = BUILT_IN.iter().filter_map(|(name, _)| name.parse().ok());
+        built_in.chain(own).collect::<BTreeSet<SiteId>>().into_iter().collect()
     }
 
     /// Every site there is a pack for.
@@ -131,5 +141,16 @@ mod tests {
         assert_eq!(library.load_named("demo").unwrap().pack.site.name, "Mine");
         let refusal = library.load_named("metme").unwrap_err().to_string();
         assert!(refusal.contains("did you mean meetme?"), "{refusal}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_pack_hides_no_site() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["mine.toml", "My Pack.toml", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let names = |folder: &Path| Library::sites_of(folder).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(folder.path()), ["demo", "meetme", "mine"]);
+        assert_eq!(names(&folder.path().join("notes.txt")), ["demo", "meetme"]);
     }
 }

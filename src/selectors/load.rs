@@ -3,6 +3,7 @@
 use toml_edit::{Document, Item};
 
 use super::error::{PackError, PackProblem};
+use super::forbidden::forbidden_word;
 use super::lint;
 use super::pack::Pack;
 use crate::domain::SiteId;
@@ -62,7 +63,7 @@ fn with_nearest(message: &str) -> String {
     };
     let Some((unknown, expected)) = rest.split_once('`') else { return message };
     let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    if let Some(what) = lint::forbidden_word(unknown) {
+    if let Some(what) = forbidden_word(unknown) {
         return format!("`{unknown}` is refused: {what}");
     }
     let nearest = names

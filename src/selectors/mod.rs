@@ -3,17 +3,22 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`pack`] | the sections of a pack as types |
+//! | [`scroll`] | how more rows are brought into a page |
+//! | [`duration`] | durations as people write them |
 //! | [`query`] | one thing to find: ordered alternatives, each a way to find it |
 //! | [`moment`] | times as pages write them → timestamps |
 //! | [`load`] | reading a pack, with file, line and the nearest name when it is wrong |
-//! | [`lint`] | rules that types can't hold: no compose control, hosts, formats |
+//! | [`lint`] | rules that types can't hold: hosts, formats, brackets |
+//! | [`forbidden`] | words that belong to a control that writes |
 //! | [`library`] | the packs that are built in and the operator's own folder |
 //! | [`schema`] | the JSON Schema that editors complete from |
 //!
 //! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
 //! only thing that is ever filled in.
 
+pub mod duration;
 pub mod error;
+pub mod forbidden;
 pub mod library;
 pub mod lint;
 pub mod load;
@@ -21,6 +26,7 @@ pub mod moment;
 pub mod pack;
 pub mod query;
 pub mod schema;
+pub mod scroll;
 
 pub use error::{PackError, PackProblem};
 pub use library::{Library, PackSource};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Query;
+use super::scroll::Scroll;
+use super::{Query, duration};
 
 /// A selector pack: everything chatferry knows about one site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -343,64 +344,6 @@ pub struct Separator {
     pub yesterday: Vec<String>,
 }
 
-/// `[history]` and `[conversations.scroll]`: how more rows are brought into the page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scroll {
-    /// The element that scrolls. Containers that count downward from 0 are understood.
-    pub container: Query,
-    /// Where more rows are.
-    pub toward: Toward,
-    /// Something that is there as long as there is more; when it is gone or hidden, this is the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<Query>,
-    /// Click `more` instead of scrolling.
-    #[serde(default)]
-    pub click_more: bool,
-    /// Something that is there while rows are being loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loading: Option<Query>,
-    /// Something that is there only at the end: the proof that nothing is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<Query>,
-    /// True if only the rows near the viewport are in the page.
-    #[serde(default)]
-    pub virtualised: bool,
-    /// How often to try again when nothing happens, before that counts as the end (with neither
-    /// `more` nor `end`) or as stuck.
-    #[serde(default = "nudges")]
-    pub nudges: u32,
-    /// How long one step may take to show something new.
-    #[serde(default = "step_wait", with = "duration")]
-    #[schemars(with = "String")]
-    pub wait: Duration,
-    /// The most steps in one reading; reaching it is recorded as a gap.
-    #[serde(default = "max_steps")]
-    pub max_steps: u32,
-}
-
-const fn nudges() -> u32 {
-    3
-}
-
-const fn step_wait() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn max_steps() -> u32 {
-    2000
-}
-
-/// A direction to scroll in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Toward {
-    /// More rows come above.
-    Up,
-    /// More rows come below.
-    Down,
-}
-
 /// `[pace]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -418,38 +361,5 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self { between_conversations: Duration::from_secs(2), between_steps: Duration::from_millis(500) }
-    }
-}
-
-/// Durations as people write them: `500ms`, `15s`, `2m`.
-pub mod duration {
-    use std::time::Duration;
-
-    use jiff::SignedDuration;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    /// Reads `15s`.
-    ///
-    /// # Errors
-    /// If the text is no duration, or negative.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse::<SignedDuration>()
-            .ok()
-            .and_then(|duration| Duration::try_from(duration).ok())
-            .ok_or_else(|| D::Error::custom(format!("{text:?} is no duration; write for example 500ms, 15s or 2m")))
-    }
-
-    /// Writes `15s`.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        let ms = duration.as_millis();
-        match ms {
-            0 => serializer.serialize_str("0s"),
-            _ if ms.is_multiple_of(1000) => serializer.serialize_str(&format!("{}s", ms / 1000)),
-            _ => serializer.serialize_str(&format!("{ms}ms")),
-        }
     }
 }

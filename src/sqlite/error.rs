@@ -167,7 +167,7 @@ impl Fault for SqliteError {
     fn action(&self) -> String {
         match self {
             Self::Damaged { path, kept, .. } => format!(
-                "Put a backup in place as {} (`chatferry data restore`); or move {} elsewhere to begin with an empty database.",
+                "Put a backup in place as {}; or move {} elsewhere to begin with an empty database.",
                 path.display(),
                 kept.display()
             ),

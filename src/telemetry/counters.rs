@@ -44,6 +44,8 @@ counters! {
     conversations_read;
     /// Messages that were new to the collector.
     messages_collected;
+    /// Rows that look like messages and hold nothing to keep.
+    rows_left_out;
     /// Fields that only a later alternative of their selector matched.
     selector_fallbacks;
     /// Intervals that could not be seen.
@@ -70,6 +72,10 @@ counters! {
     retries;
     /// Deliveries that became dead letters.
     dead_letters;
+    /// Waits of a consumer for no event's fault.
+    consumer_setbacks;
+    /// Events whose effect was there already.
+    repetitions;
     /// Chromium processes that were started.
     browser_starts;
     /// Chromium processes that ended without being asked to.

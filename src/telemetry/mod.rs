@@ -11,6 +11,7 @@ pub mod error;
 mod line;
 pub mod logs;
 pub mod occurrences;
+pub mod panics;
 pub mod progress;
 
 pub use counters::{CounterSnapshot, Counters};

@@ -175,11 +175,11 @@ impl ConversationRow {
         let Some(analysis) = analysis else { return row };
         let is_behind = conversation.last_message.is_some_and(|newest| newest != analysis.up_to);
         Self {
-            summary: Some(clipped(&analysis.summary, SUMMARY)),
-            topics: analysis.topics.iter().take(TOPICS).map(|topic| clipped(topic, TOPIC)).collect(),
-            sentiment: Some(analysis.sentiment),
-            priority: Some(analysis.priority),
-            needs_reply: Some(analysis.needs_reply),
+            summary: Some(clipped(&analysis.verdict.summary, SUMMARY)),
+            topics: analysis.verdict.topics.iter().take(TOPICS).map(|topic| clipped(topic, TOPIC)).collect(),
+            sentiment: Some(analysis.verdict.sentiment),
+            priority: Some(analysis.verdict.priority),
+            needs_reply: Some(analysis.verdict.needs_reply),
             model: Some(clip(&analysis.model, TOPIC)),
             remark: is_behind.then_some("Newer messages are not in this summary yet."),
             pills: pills(analysis),
@@ -190,15 +190,15 @@ impl ConversationRow {
 
 fn pills(analysis: &Analysis) -> Vec<Pill> {
     let mut pills = Vec::new();
-    if analysis.needs_reply {
+    if analysis.verdict.needs_reply {
         pills.push(Pill::new("needs reply", Tone::Busy));
     }
-    pills.push(match analysis.priority {
+    pills.push(match analysis.verdict.priority {
         Priority::High => Pill::new("high priority", Tone::Bad),
         Priority::Normal => Pill::new("normal priority", Tone::Idle),
         Priority::Low => Pill::new("low priority", Tone::Idle),
     });
-    match analysis.sentiment {
+    match analysis.verdict.sentiment {
         Sentiment::Positive => pills.push(Pill::new("positive", Tone::Good)),
         Sentiment::Negative => pills.push(Pill::new("negative", Tone::Bad)),
         Sentiment::Mixed => pills.push(Pill::new("mixed mood", Tone::Warn)),
@@ -206,7 +206,12 @@ fn pills(analysis: &Analysis) -> Vec<Pill> {
         Sentiment::Unknown => {}
     }
     pills.extend(
-        analysis.risk_flags.iter().take(TOPICS).map(|flag| Pill::new(clip(&flag.replace('_', " "), TOPIC), Tone::Warn)),
+        analysis
+            .verdict
+            .risk_flags
+            .iter()
+            .take(TOPICS)
+            .map(|flag| Pill::new(clip(&flag.replace('_', " "), TOPIC), Tone::Warn)),
     );
     pills
 }

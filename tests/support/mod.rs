@@ -4,6 +4,9 @@
 //! Nothing here is shared between two tests, and everything that was started is ended by process id.
 
 #![allow(dead_code)] // each test binary uses its own part of the harness
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod processes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +15,38 @@ use std::time::Duration;
 
 use chatferry::demo::{Site, SiteOptions};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+pub mod packs;
+pub mod web_page;
 
 /// Longest life of one run of the program in a test: far more than it needs, so that only a hang
 /// reaches it.
 const RUN_DEADLINE: Duration = Duration::from_secs(180);
+
+/// How many browsers may run at once: each is a dozen processes, and the machines of CI are small.
+static BROWSERS: Semaphore = Semaphore::const_new(3);
+
+/// Leave to have a browser running, until it is dropped.
+pub async fn leave_for_a_browser() -> SemaphorePermit<'static> {
+    BROWSERS.acquire().await.unwrap()
+}
+
+/// Waits until `look` gives something, at most two minutes.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
 
 /// What a run of the program left behind.
 #[derive(Debug)]
@@ -42,6 +71,22 @@ impl Run {
         assert!(self.status.success(), "{}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr);
         self
     }
+
+    /// The log lines with this message; the run must log as JSON.
+    pub fn logged(&self, message: &str) -> Vec<Value> {
+        // The last lines are for a person, not for a log collector.
+        let lines = self.stderr.lines().filter(|line| line.starts_with('{'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["msg"] == message).collect()
+    }
+
+    /// A number from the summary of the only account that `collect --once --json` collected.
+    #[track_caller]
+    pub fn count(&self, name: &str) -> u64 {
+        let document: Value = serde_json::from_str(&self.stdout).unwrap();
+        let count = document["accounts"][0][name].as_u64();
+        count.unwrap_or_else(|| panic!("no {name} in {}\n{}", self.stdout, self.stderr))
+    }
 }
 
 /// A place of its own: data directory, working directory, environment.
@@ -61,6 +106,7 @@ impl Place {
             }
         }
         environment.insert("CHATFERRY_LOGIN_BUDGET".to_owned(), "50/30m".to_owned());
+        environment.insert("LOG_FORMAT".to_owned(), "json".to_owned());
         Self { folder: tempfile::tempdir().unwrap(), environment }
     }
 
@@ -70,6 +116,15 @@ impl Place {
             .with("DEMO_USERNAME", Site::username())
             .with("DEMO_PASSWORD", Site::password())
             .with("DEMO_BASE_URL", site.base_url())
+    }
+
+    /// With a pack of the operator's own for the site `demo`.
+    #[must_use]
+    pub fn with_pack(self, pack: &str) -> Self {
+        let folder = self.folder.path().join("packs");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("demo.toml"), pack).unwrap();
+        self.with("CHATFERRY_SELECTORS_DIR", folder.display().to_string())
     }
 
     /// With an environment variable.
@@ -118,6 +173,8 @@ impl Place {
 
     /// Runs the program to its end.
     pub async fn run(&self, arguments: &[&str]) -> Run {
+        let needs_browser = matches!(arguments, ["collect" | "selectors", ..]);
+        let _leave = if needs_browser { Some(leave_for_a_browser().await) } else { None };
         let output = tokio::time::timeout(RUN_DEADLINE, self.command(arguments).output());
         let output = output.await.unwrap_or_else(|_| panic!("{arguments:?} hangs")).unwrap();
         Run {
@@ -134,7 +191,7 @@ impl Place {
 
     /// `collect --once`, which must end well.
     pub async fn collect_once(&self) -> Run {
-        self.run(&["collect", "--once"]).await.expect_success()
+        self.run(&["collect", "--once", "--json"]).await.expect_success()
     }
 
     /// Every stored message, as `data export` writes it.
@@ -230,6 +287,27 @@ pub fn assert_store_equals_site(site: &Site, exported: &[Exported]) {
     );
     let keys: std::collections::HashSet<&str> = exported.iter().map(|m| m.key.as_str()).collect();
     assert_eq!(keys.len(), exported.len(), "a key stands for two messages");
+}
+
+/// Collects once and compares the store with the site. A second run must find nothing new, nothing
+/// changed, and no gap.
+pub async fn assert_collected_whole(site: &Site, place: &Place) -> Run {
+    let first = place.collect_once().await;
+    assert_eq!(first.count("new_messages"), site.truth().len() as u64);
+    assert_eq!(first.count("gaps"), 0, "{}", first.stderr);
+    let stored = place.exported().await;
+    assert_store_equals_site(site, &stored);
+    let second = place.collect_once().await;
+    let counts = ["new_messages", "changed_messages", "gaps"].map(|name| second.count(name));
+    assert_eq!(counts, [0; 3], "{}", second.stderr);
+    assert_eq!(place.exported().await, stored);
+    first
+}
+
+/// A site of some dozen messages in pages of 20: the newest conversations, one of them a group, two of
+/// them of one title.
+pub fn tiny_site() -> SiteOptions {
+    SiteOptions { conversations: 5, messages: 160, page_size: 20, ..SiteOptions::default() }
 }
 
 /// A site of a few hundred messages: enough for several pages of history in several conversations.

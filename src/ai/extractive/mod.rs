@@ -34,9 +34,9 @@ use async_trait::async_trait;
 
 use self::reading::Reading;
 use super::error::AiError;
-use crate::domain::Text;
+use crate::domain::{Text, Verdict};
 use crate::fault::AnyFault;
-use crate::ports::{Analyst, AnalystRequest, Verdict};
+use crate::ports::{Analyst, AnalystRequest};
 
 /// The name under which the built-in analyst answers.
 pub const MODEL: &str = "extractive";

@@ -1,6 +1,10 @@
 //! The consumers as a whole: the runner against a bus that follows a script (paused time, every
 //! settlement seen), the handlers against the embedded bus and store.
 
+mod analyze;
+mod archive;
+mod mirror;
+mod rig;
 mod runner;
 mod scripted;
 

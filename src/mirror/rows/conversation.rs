@@ -77,12 +77,14 @@ fn cell(row: &MirrorRow, column: Column, limit: TextLimit) -> Cell {
         Column::Person => text(&conversation.title, false, limit),
         Column::LastMessageAt => conversation.last_sent_at.map_or(Cell::Empty, Cell::Time),
         Column::Messages => Cell::Number(conversation.messages),
-        Column::Summary => analysis.map_or(Cell::Empty, |a| text(&a.summary, true, limit)),
-        Column::Topics => analysis.map_or(Cell::Empty, |a| joined(a.topics.iter().map(Text::expose), limit)),
-        Column::Sentiment => analysis.map_or(Cell::Empty, |a| Cell::word(a.sentiment.as_str())),
-        Column::Priority => analysis.map_or(Cell::Empty, |a| Cell::word(a.priority.as_str())),
-        Column::NeedsReply => analysis.map_or(Cell::Empty, |a| Cell::Bool(a.needs_reply)),
-        Column::RiskFlags => analysis.map_or(Cell::Empty, |a| joined(a.risk_flags.iter().map(String::as_str), limit)),
+        Column::Summary => analysis.map_or(Cell::Empty, |a| text(&a.verdict.summary, true, limit)),
+        Column::Topics => analysis.map_or(Cell::Empty, |a| joined(a.verdict.topics.iter().map(Text::expose), limit)),
+        Column::Sentiment => analysis.map_or(Cell::Empty, |a| Cell::word(a.verdict.sentiment.as_str())),
+        Column::Priority => analysis.map_or(Cell::Empty, |a| Cell::word(a.verdict.priority.as_str())),
+        Column::NeedsReply => analysis.map_or(Cell::Empty, |a| Cell::Bool(a.verdict.needs_reply)),
+        Column::RiskFlags => {
+            analysis.map_or(Cell::Empty, |a| joined(a.verdict.risk_flags.iter().map(String::as_str), limit))
+        }
         Column::Model => analysis.map_or(Cell::Empty, |a| text(&Text::from(a.model.as_str()), false, limit)),
         Column::UpdatedAt => {
             Cell::Time(analysis.map_or(conversation.updated_at, |a| a.created_at.max(conversation.updated_at)))

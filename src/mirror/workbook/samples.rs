@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Direction, MessageKey, Priority,
-    Sentiment, Text,
+    Sentiment, Text, Verdict,
 };
 use crate::fault::Code;
 use crate::ports::{MirrorRow, MirrorStatus, Projection};
@@ -30,17 +30,19 @@ pub(crate) fn row(id: &str, title: &str, summary: &str) -> MirrorRow {
             conversation: key,
             up_to,
             messages: 12,
-            summary: Text::from(summary),
-            topics: vec![Text::from("Friday"), Text::from("dinner")],
-            language: Some("en".to_owned()),
-            sentiment: Sentiment::Positive,
-            priority: Priority::High,
-            last_speaker: Some(Direction::In),
-            needs_reply: true,
-            needs_reply_reason: Some("question".to_owned()),
-            links: Vec::new(),
-            money: Vec::new(),
-            risk_flags: vec!["money_request".to_owned()],
+            verdict: Verdict {
+                summary: Text::from(summary),
+                topics: vec![Text::from("Friday"), Text::from("dinner")],
+                language: Some("en".to_owned()),
+                sentiment: Sentiment::Positive,
+                priority: Priority::High,
+                last_speaker: Some(Direction::In),
+                needs_reply: true,
+                needs_reply_reason: Some("question".to_owned()),
+                links: Vec::new(),
+                money: Vec::new(),
+                risk_flags: vec!["money_request".to_owned()],
+            },
             model: "extractive".to_owned(),
             prompt_version: "extractive-1".to_owned(),
             created_at: "2026-11-02T09:32:00Z".parse().unwrap(),

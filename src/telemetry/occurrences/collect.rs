@@ -190,3 +190,26 @@ impl Occurrence for GapRecorded<'_> {
         );
     }
 }
+
+/// Rows of a conversation that hold neither text nor attachment, or lack a required id: left out.
+#[derive(Debug)]
+pub struct RowsLeftOut<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Which conversation.
+    pub conversation: ConversationKey,
+    /// How many.
+    pub rows: u64,
+}
+
+impl Occurrence for RowsLeftOut<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, conversation, rows } = self;
+        add(&counters.rows_left_out, rows);
+        warn!(
+            target: "chatferry::collect",
+            { account.id = %account, conversation.id = %conversation, rows },
+            "rows without content were left out"
+        );
+    }
+}

@@ -15,11 +15,13 @@ pub mod pipeline;
 pub mod program;
 
 pub use collect::{
-    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, SelectorFellBack,
+    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, RowsLeftOut,
+    SelectorFellBack,
 };
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed,
-    MirrorWritten, PublishFailed,
+    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried,
+    EventPublished, MirrorFailed, MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised,
+    StoppedOverFault,
 };
 pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
 

@@ -105,19 +105,23 @@ pub struct AnalysisStored<'o> {
     pub conversation: ConversationKey,
     /// The analysis.
     pub analysis: AnalysisId,
+    /// Messages that it covers.
+    pub messages: u64,
+    /// Older messages that the analyst was not given.
+    pub left_out: u64,
     /// How long the analyst took.
     pub duration: Duration,
 }
 
 impl Occurrence for AnalysisStored<'_> {
     fn emit(self, counters: &Counters) {
-        let Self { account, conversation, analysis, duration } = self;
+        let Self { account, conversation, analysis, messages, left_out, duration } = self;
         add(&counters.analyses_done, 1);
         debug!(
             target: "chatferry::pipeline",
             {
-                account.id = %account, conversation.id = %conversation, analysis.id = %analysis,
-                duration_ms = milliseconds(duration),
+                account.id = %account, conversation.id = %conversation, analysis.id = %analysis, messages,
+                messages.left_out = left_out, duration_ms = milliseconds(duration),
             },
             "analysis stored"
         );
@@ -217,6 +221,110 @@ impl Occurrence for DeliveryDead<'_> {
                 action = code.action(),
             },
             "delivery is a dead letter"
+        );
+    }
+}
+
+/// A batch failed over something that may be one event's fault.
+#[derive(Debug)]
+pub struct BatchTakenApart<'o> {
+    /// The queue's name.
+    pub queue: &'o str,
+    /// How many events it held.
+    pub events: usize,
+    /// Why it failed.
+    pub fault: &'o AnyFault,
+}
+
+impl Occurrence for BatchTakenApart<'_> {
+    fn emit(self, _: &Counters) {
+        let Self { queue, events, fault } = self;
+        warn!(
+            target: "chatferry::pipeline",
+            { queue, events, error.code = fault.code().as_str(), error = fault.chain() },
+            "batch failed; its events are tried one by one"
+        );
+    }
+}
+
+/// A consumer waits, for no event's fault.
+#[derive(Debug)]
+pub struct ConsumerBackedOff<'o> {
+    /// Its queue, or its name.
+    pub who: &'o str,
+    /// How often in a row.
+    pub setbacks: u32,
+    /// How long.
+    pub wait: Duration,
+    /// Why.
+    pub fault: &'o AnyFault,
+}
+
+impl Occurrence for ConsumerBackedOff<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { who, setbacks, wait, fault } = self;
+        add(&counters.consumer_setbacks, 1);
+        warn!(
+            target: "chatferry::pipeline",
+            {
+                consumer = who, setbacks, wait_ms = milliseconds(wait), error.code = fault.code().as_str(),
+                error = fault.chain(),
+            },
+            "consumer backs off"
+        );
+    }
+}
+
+/// An effect was there already: a repetition by the bus, or work done before a crash.
+#[derive(Debug)]
+pub struct RepetitionRecognised<'o> {
+    /// Which consumer.
+    pub stage: &'o str,
+    /// The event.
+    pub event_id: EventId,
+}
+
+impl Occurrence for RepetitionRecognised<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { stage, event_id } = self;
+        add(&counters.repetitions, 1);
+        info!(target: "chatferry::pipeline", { stage, event.id = %event_id }, "repetition recognised");
+    }
+}
+
+/// The pipeline became quiet: everything collected is stored, analysed and mirrored.
+#[derive(Debug)]
+pub struct PipelineDrained {
+    /// How long that was waited for.
+    pub duration: Duration,
+}
+
+impl Occurrence for PipelineDrained {
+    fn emit(self, _: &Counters) {
+        let duration_ms = milliseconds(self.duration);
+        info!(target: "chatferry::pipeline", { duration_ms }, "everything collected is stored, analysed and mirrored");
+    }
+}
+
+/// The process stops over a fault: going on would do harm.
+#[derive(Debug)]
+pub struct StoppedOverFault<'o> {
+    /// Which part.
+    pub who: &'o str,
+    /// Why.
+    pub fault: &'o AnyFault,
+}
+
+impl Occurrence for StoppedOverFault<'_> {
+    fn emit(self, _: &Counters) {
+        let Self { who, fault } = self;
+        error!(
+            target: "chatferry::pipeline",
+            {
+                consumer = who, error.code = fault.code().as_str(), error.class = fault.class().as_str(),
+                error = fault.chain(), action = fault.action(),
+            },
+            "the process stops: going on would do harm"
         );
     }
 }

@@ -151,8 +151,8 @@ fn hostile_text_stays_text() {
     let bomb = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`&{{7*7}}</bdi></th>";
     let talk = conversation(bomb, bomb);
     let mut told = analysis(&talk, bomb);
-    told.topics = vec![Text::from(bomb)];
-    told.risk_flags = vec![bomb.to_owned()];
+    told.verdict.topics = vec![Text::from(bomb)];
+    told.verdict.risk_flags = vec![bomb.to_owned()];
     told.model = bomb.to_owned();
     let survey = Survey {
         accounts: Ok(vec![AccountStatus { sentence: bomb.to_owned(), action: Some(bomb.to_owned()), ..parked("a") }]),
@@ -183,8 +183,8 @@ fn endless_texts_are_cut() {
     let long = "Наталья ".repeat(2_500);
     let talk = conversation("1", &long);
     let mut told = analysis(&talk, &long);
-    told.topics = vec![Text::from(long.as_str()); 500];
-    told.risk_flags = vec![long.clone(); 500];
+    told.verdict.topics = vec![Text::from(long.as_str()); 500];
+    told.verdict.risk_flags = vec![long.clone(); 500];
     told.model = long.clone();
     let survey = Survey { analyses: Ok([(talk.key, told)].into()), conversations: Ok(vec![talk]), ..well() };
     let document = serde_json::to_value(status(&survey)).unwrap();

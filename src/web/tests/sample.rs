@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, GapReason,
-    MessageKey, Priority, Sentiment, Text,
+    MessageKey, Priority, Sentiment, Text, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
@@ -217,17 +217,19 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
         conversation: of.key,
         up_to,
         messages: of.messages,
-        summary: Text::from(summary),
-        topics: vec![Text::from("boat"), Text::from("price")],
-        language: Some("en".to_owned()),
-        sentiment: Sentiment::Positive,
-        priority: Priority::High,
-        last_speaker: None,
-        needs_reply: true,
-        needs_reply_reason: None,
-        links: Vec::new(),
-        money: Vec::new(),
-        risk_flags: vec!["asks_for_money".to_owned()],
+        verdict: Verdict {
+            summary: Text::from(summary),
+            topics: vec![Text::from("boat"), Text::from("price")],
+            language: Some("en".to_owned()),
+            sentiment: Sentiment::Positive,
+            priority: Priority::High,
+            last_speaker: None,
+            needs_reply: true,
+            needs_reply_reason: None,
+            links: Vec::new(),
+            money: Vec::new(),
+            risk_flags: vec!["asks_for_money".to_owned()],
+        },
         model: "extractive".to_owned(),
         prompt_version: "1".to_owned(),
         created_at: ago(60),

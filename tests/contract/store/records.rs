@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chatferry::domain::{
     AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Sentiment,
+    Verdict,
 };
 use chatferry::fault::Code;
 
@@ -17,17 +18,19 @@ fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> A
         conversation: conversation(id),
         up_to: key(id, up_to),
         messages,
-        summary: "They talk about \"lunch\" 🥗.".into(),
-        topics: vec!["lunch".into(), "Mittag".into()],
-        language: Some("de".to_owned()),
-        sentiment: Sentiment::Mixed,
-        priority: Priority::High,
-        last_speaker: Some(Direction::In),
-        needs_reply: true,
-        needs_reply_reason: None,
-        links: vec!["https://x.test".into()],
-        money: vec!["12 €".into()],
-        risk_flags: vec!["asks_for_money".to_owned()],
+        verdict: Verdict {
+            summary: "They talk about \"lunch\" 🥗.".into(),
+            topics: vec!["lunch".into(), "Mittag".into()],
+            language: Some("de".to_owned()),
+            sentiment: Sentiment::Mixed,
+            priority: Priority::High,
+            last_speaker: Some(Direction::In),
+            needs_reply: true,
+            needs_reply_reason: None,
+            links: vec!["https://x.test".into()],
+            money: vec!["12 €".into()],
+            risk_flags: vec!["asks_for_money".to_owned()],
+        },
         model: model.to_owned(),
         prompt_version: "1".to_owned(),
         created_at: at(created),
@@ -39,7 +42,7 @@ pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
     let first = analysis("c", 3, "m", 4, 10);
     assert!(store.save_analysis(&first).await.unwrap());
     let mut second = first.clone();
-    second.summary = "Another answer.".into();
+    second.verdict.summary = "Another answer.".into();
     assert!(!store.save_analysis(&second).await.unwrap());
     let store = fixture.open().await;
     assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first));

@@ -15,104 +15,16 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
+mod capture;
+mod schema;
+
+pub use capture::{Capture, Cursor, Known, Pending};
+
 use super::error::CollectError;
-use crate::domain::conversation::ConversationRef;
-use crate::domain::{AccountId, ConversationKey, Envelope, Event, EventId, EventType, Gap, GapReason, MessageKey};
+use crate::domain::{AccountId, ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Outgoing};
-use crate::sqlite::{Database, Migration, SqliteError};
-
-const MIGRATIONS: &[Migration] = &[Migration {
-    component: "spool",
-    version: 1,
-    sql: "
-        -- What is known of each conversation: the cursor.
-        CREATE TABLE conversation (
-            key        BLOB PRIMARY KEY,
-            account    TEXT NOT NULL,
-            complete   INTEGER NOT NULL,
-            row_digest BLOB
-        ) WITHOUT ROWID;
-        -- Every message captured: its content hash tells an edit from a repetition.
-        CREATE TABLE captured (
-            conversation BLOB NOT NULL,
-            key          BLOB NOT NULL,
-            content      BLOB NOT NULL,
-            revision     INTEGER NOT NULL,
-            position     INTEGER NOT NULL,
-            PRIMARY KEY (conversation, key)
-        ) WITHOUT ROWID;
-        -- Events that the bus has not confirmed.
-        CREATE TABLE pending (
-            seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-            id   BLOB NOT NULL UNIQUE,
-            kind TEXT NOT NULL,
-            site TEXT NOT NULL,
-            body BLOB NOT NULL
-        );
-        -- Gaps that the store has not recorded; `closed_us` set: to be closed there.
-        CREATE TABLE gap (
-            seq          INTEGER PRIMARY KEY AUTOINCREMENT,
-            account      TEXT NOT NULL,
-            conversation BLOB NOT NULL,
-            reason       TEXT NOT NULL,
-            seen_from_us INTEGER,
-            since_us     INTEGER NOT NULL,
-            closed_us    INTEGER
-        );
-        CREATE TABLE login (account TEXT NOT NULL, at_us INTEGER NOT NULL);
-        -- Drifts that were told, so that each is told once.
-        CREATE TABLE drift (account TEXT NOT NULL, field TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (account, field)) WITHOUT ROWID;
-    ",
-}];
-
-/// What the spool remembers of one captured message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    /// Hash of what a reader would notice.
-    pub content: [u8; 16],
-    /// How often the content changed.
-    pub revision: u32,
-    /// Where it stands.
-    pub position: i64,
-}
-
-/// What is known of a conversation before it is read again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cursor {
-    /// Its history was once read back to its start, as far as the site shows it.
-    pub complete: bool,
-    /// Hash of its row in the list when it was last read.
-    pub row_digest: Option<[u8; 16]>,
-    /// Its messages.
-    pub messages: HashMap<MessageKey, Known>,
-}
-
-/// What one reading of a conversation found.
-#[derive(Debug)]
-pub struct Capture {
-    /// The account.
-    pub account: AccountId,
-    /// The conversation.
-    pub conversation: ConversationRef,
-    /// True if the history was read back to its start.
-    pub complete: bool,
-    /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.
-    pub row_digest: Option<[u8; 16]>,
-    /// New and changed messages as events, oldest first, with what to remember of each.
-    pub events: Vec<(Envelope, MessageKey, Known)>,
-    /// What could not be seen; `closed_at` set: what can be seen again.
-    pub gaps: Vec<Gap>,
-}
-
-/// An event that waits for its confirm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
-    /// Its place in the spool.
-    pub seq: i64,
-    /// The event.
-    pub outgoing: Outgoing,
-}
+use crate::sqlite::{Database, SqliteError};
 
 /// The spool.
 #[derive(Debug)]
@@ -132,7 +44,7 @@ impl Spool {
     /// # Errors
     /// Those of an embedded database file: damaged, full, not ours.
     pub fn open(data_dir: &Path, dry_run: bool) -> Result<Self, CollectError> {
-        let db = Database::open(&data_dir.join("spool.db"), MIGRATIONS)?;
+        let db = Database::open(&data_dir.join("spool.db"), schema::MIGRATIONS)?;
         Ok(Self { db, dry_run, would_publish: AtomicU64::new(0), news: Notify::new() })
     }
 
@@ -148,10 +60,11 @@ impl Spool {
     pub async fn cursor(&self, key: ConversationKey) -> Result<Cursor, CollectError> {
         let read = move |connection: &Connection| -> Result<Cursor, SqliteError> {
             let head = connection
-                .prepare_cached("SELECT complete, row_digest FROM conversation WHERE key = ?1")?
-                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .prepare_cached("SELECT complete, row_digest, open_gap FROM conversation WHERE key = ?1")?
+                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?)))
                 .optional()?;
-            let Some((complete, row_digest)) = head else { return Ok(Cursor::default()) };
+            let Some((complete, row_digest, open_gap)) = head else { return Ok(Cursor::default()) };
+            let open_gap = open_gap.and_then(|word| GapReason::parse(&word));
             let mut statement = connection
                 .prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
             let mut rows = statement.query([key.as_bytes()])?;
@@ -162,7 +75,7 @@ impl Spool {
                     messages.insert(key, Known { content: row.get(1)?, revision: row.get(2)?, position: row.get(3)? });
                 }
             }
-            Ok(Cursor { complete, row_digest, messages })
+            Ok(Cursor { complete, row_digest, open_gap, messages })
         };
         Ok(self.db.read(read).await?)
     }
@@ -184,10 +97,17 @@ impl Spool {
             let conversation = capture.conversation.key;
             connection
                 .prepare_cached(
-                    "INSERT INTO conversation (key, account, complete, row_digest) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (key) DO UPDATE SET complete = complete OR excluded.complete, row_digest = excluded.row_digest",
+                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (key) DO UPDATE SET complete = complete OR excluded.complete,
+                         row_digest = excluded.row_digest, open_gap = excluded.open_gap",
                 )?
-                .execute(params![conversation.as_bytes(), capture.account.to_string(), capture.complete, capture.row_digest])?;
+                .execute(params![
+                    conversation.as_bytes(),
+                    capture.account.to_string(),
+                    capture.complete,
+                    capture.row_digest,
+                    capture.open_gap.map(GapReason::as_str),
+                ])?;
             let mut remember = connection.prepare_cached(
                 "INSERT INTO captured (conversation, key, content, revision, position) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (conversation, key) DO UPDATE SET content = excluded.content, revision = excluded.revision, position = excluded.position",
@@ -226,31 +146,62 @@ impl Spool {
         Ok(())
     }
 
-    /// Takes in a drift unless the same one was told before; true if it is news.
+    /// The drifts of an account that were told, by field.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn enqueue_drift(&self, envelope: &Envelope) -> Result<bool, CollectError> {
-        let Event::SelectorsDrifted(drift) = &envelope.event else { return Ok(false) };
-        if self.dry_run {
-            return Ok(true);
-        }
-        let (account, field, id) = (drift.account.to_string(), drift.field.clone(), *envelope.id.as_bytes());
-        let event = queued(envelope)?;
-        let write = move |connection: &Connection| -> Result<bool, SqliteError> {
-            let told = connection.execute(
-                "INSERT INTO drift (account, field, id) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (account, field) DO UPDATE SET id = excluded.id WHERE id <> excluded.id",
-                params![account, field, id],
-            )?;
-            if told > 0 {
-                insert_pending(connection, &event)?;
+    pub async fn told_drifts(&self, account: &AccountId) -> Result<HashMap<String, EventId>, CollectError> {
+        let account = account.to_string();
+        let read = move |connection: &Connection| -> Result<HashMap<String, EventId>, SqliteError> {
+            let mut statement = connection.prepare_cached("SELECT field, id FROM drift WHERE account = ?1")?;
+            let mut rows = statement.query([account])?;
+            let mut told = HashMap::new();
+            while let Some(row) = rows.next()? {
+                told.insert(row.get(0)?, EventId::from_bytes(row.get(1)?));
             }
-            Ok(told > 0)
+            Ok(told)
         };
-        let news = self.db.write(write).await?;
+        Ok(self.db.read(read).await?)
+    }
+
+    /// Takes in a drift and remembers that it was told.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn enqueue_drift(
+        &self,
+        account: &AccountId,
+        field: &str,
+        envelope: &Envelope,
+    ) -> Result<(), CollectError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let (account, field, event) = (account.to_string(), field.to_owned(), queued(envelope)?);
+        let write = move |connection: &Connection| -> Result<(), SqliteError> {
+            connection.execute(
+                "INSERT INTO drift (account, field, id) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (account, field) DO UPDATE SET id = excluded.id",
+                params![account, field, event.id.as_bytes()],
+            )?;
+            insert_pending(connection, &event)
+        };
+        self.db.write(write).await?;
         self.news.notify_one();
-        Ok(news)
+        Ok(())
+    }
+
+    /// Forgets the drift of a field that matches again, so that the next one is told.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn drift_ended(&self, account: &AccountId, field: &str) -> Result<(), CollectError> {
+        let (account, field) = (account.to_string(), field.to_owned());
+        let write = move |connection: &Connection| -> Result<(), SqliteError> {
+            connection.execute("DELETE FROM drift WHERE account = ?1 AND field = ?2", [account, field])?;
+            Ok(())
+        };
+        Ok(self.db.write(write).await?)
     }
 
     /// The oldest events that wait and stand behind `after` (0: all), at most `limit`.

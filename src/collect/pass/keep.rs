@@ -1,0 +1,126 @@
+//! Keeping what was read: news, edits and gaps go into the spool, in one transaction per conversation.
+
+use jiff::Timestamp;
+
+use super::{Pass, Read};
+use crate::collect::error::CollectError;
+use crate::collect::history::{History, Reach};
+use crate::collect::resolve::{Reader, difference};
+use crate::collect::spool::{Capture, Cursor};
+use crate::domain::conversation::ConversationRef;
+use crate::domain::event::MessageCaptured;
+use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, Origin};
+use crate::lifecycle::{CrashPoint, crash_point};
+use crate::telemetry::Occurrence;
+use crate::telemetry::occurrences::{ConversationRead, GapRecorded, RowsLeftOut};
+
+impl Pass<'_> {
+    /// Puts what is new into the spool, in one transaction.
+    pub(super) async fn keep(
+        &self,
+        reader: &Reader<'_>,
+        cursor: &Cursor,
+        row_digest: [u8; 16],
+        history: History,
+    ) -> Result<Read, CollectError> {
+        let conversation = reader.conversation;
+        let resolved = reader.resolve(&history.rows, history.reach == Reach::Start);
+        let messages = resolved.messages.len();
+        let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
+        let gap = match history.reach {
+            Reach::Short(reason) if !cursor.complete => Some(reason),
+            Reach::Start | Reach::Known | Reach::Short(_) => None,
+        };
+        let unreadable = resolved.unreadable;
+        let changed = difference(resolved.messages, cursor);
+        let origin = if cursor.complete { Origin::Live } else { Origin::Backfill };
+        let events = changed
+            .fresh
+            .into_iter()
+            .map(|(message, known)| {
+                let key = message.key;
+                let captured = MessageCaptured {
+                    account: self.account.id.clone(),
+                    conversation: conversation.clone(),
+                    message,
+                    origin,
+                    revision: known.revision,
+                };
+                (Envelope::new(Event::MessageCaptured(Box::new(captured)), reader.observed_at), key, known)
+            })
+            .collect();
+        let complete = matches!(history.reach, Reach::Start | Reach::Known);
+        let gaps = self.gap_news(conversation.key, cursor.open_gap, gap, seen_from);
+        let capture = Capture {
+            account: self.account.id.clone(),
+            conversation: conversation.clone(),
+            complete,
+            row_digest: Some(row_digest),
+            events,
+            open_gap: gap,
+            gaps,
+        };
+        let is_news = !capture.events.is_empty()
+            || cursor.row_digest != capture.row_digest
+            || cursor.open_gap != gap
+            || (complete && !cursor.complete);
+        if is_news {
+            self.spool.commit(capture).await?;
+        }
+        crash_point(CrashPoint::SpoolCommitted);
+        let (account, key) = (&self.account.id, conversation.key);
+        ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }
+            .emit(self.counters);
+        if let Some(reason) = gap.filter(|_| gap != cursor.open_gap) {
+            GapRecorded { account, conversation: key, reason }.emit(self.counters);
+        }
+        if unreadable > 0 {
+            RowsLeftOut { account, conversation: key, rows: unreadable }.emit(self.counters);
+        }
+        Ok(Read { messages, new: changed.new, revised: changed.revised, gap })
+    }
+
+    /// What the store must hear of gaps: that one closed, that another opened.
+    fn gap_news(
+        &self,
+        conversation: ConversationKey,
+        before: Option<GapReason>,
+        now: Option<GapReason>,
+        seen_from: Option<Timestamp>,
+    ) -> Vec<Gap> {
+        if before == now {
+            return Vec::new();
+        }
+        let at = self.clock.now();
+        let gap = |reason, closed_at| Gap {
+            account: self.account.id.clone(),
+            conversation,
+            reason,
+            seen_from,
+            since: at,
+            closed_at,
+        };
+        before.map(|reason| gap(reason, Some(at))).into_iter().chain(now.map(|reason| gap(reason, None))).collect()
+    }
+
+    pub(super) async fn record_unreadable(
+        &self,
+        conversation: &ConversationRef,
+        cursor: &Cursor,
+    ) -> Result<(), CollectError> {
+        let reason = GapReason::ConversationUnreadable;
+        let capture = Capture {
+            account: self.account.id.clone(),
+            conversation: conversation.clone(),
+            complete: false,
+            // Forgotten, so that the next pass tries again.
+            row_digest: None,
+            events: Vec::new(),
+            open_gap: Some(reason),
+            gaps: self.gap_news(conversation.key, cursor.open_gap, Some(reason), None),
+        };
+        self.spool.commit(capture).await?;
+        GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);
+        Ok(())
+    }
+}

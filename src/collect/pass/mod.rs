@@ -1,0 +1,244 @@
+//! One reading of a whole account: the list, then every conversation that may have news.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+mod judge;
+mod keep;
+
+use super::account::Account;
+use super::error::CollectError;
+use super::history::{Going, History, Reach, pause};
+use super::resolve::Reader;
+use super::spool::{Cursor, Spool};
+use super::verdict;
+use super::{list, login};
+use crate::domain::conversation::ConversationRef;
+use crate::domain::{ConversationKey, GapReason};
+use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
+use crate::ports::Clock;
+use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadReading, ThreadRow, Until};
+use crate::resilience::Pace;
+use crate::selectors::moment::Frame;
+use crate::selectors::pack::Proof;
+use crate::telemetry::{Counters, Progress, ProgressSink};
+
+/// After so many conversations in a row that can't be read, it is the layout and not one of them.
+const BROKEN_AFTER: u32 = 3;
+
+/// How far back each conversation is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// To its start: finds edits of old messages too.
+    Whole,
+    /// To what is known, and not at all where the list shows no news.
+    News,
+}
+
+/// What a completed pass found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Conversations in the list.
+    pub conversations: u64,
+    /// Conversations that were read.
+    pub read: u64,
+    /// Messages that are new.
+    pub new: u64,
+    /// Messages whose content changed.
+    pub revised: u64,
+    /// Conversations that could not be seen as a whole.
+    pub gaps: u64,
+}
+
+/// A pass as far as it has come: kept when the session ends in its middle.
+#[derive(Debug, Default)]
+pub struct SoFar {
+    /// What it found.
+    pub found: Found,
+    /// Conversations that need not be read again.
+    done: HashSet<ConversationKey>,
+}
+
+/// Everything that a pass works with.
+pub struct Pass<'a> {
+    /// Whose pass.
+    pub account: &'a Account,
+    /// The page, logged in.
+    pub page: &'a dyn SitePage,
+    /// Where findings go.
+    pub spool: &'a Spool,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// How far back.
+    pub depth: Depth,
+    /// Ends the pass between two steps.
+    pub stop: &'a tokio_util::sync::CancellationToken,
+    /// For a person who watches.
+    pub progress: &'a ProgressSink,
+    /// Counts.
+    pub counters: &'a Arc<Counters>,
+}
+
+impl Pass<'_> {
+    /// Reads the account, but for what `so_far` says is done. The page must show the list or be able to.
+    ///
+    /// # Errors
+    /// [`CollectError::LoggedOut`] if the login form comes; everything committed until then stays, and
+    /// the pass can go on with the same `so_far`.
+    pub async fn run(&self, so_far: &mut SoFar) -> Result<(), CollectError> {
+        let pack = &self.account.pack.pack;
+        let mut steps = Pace::new(pack.pace.between_steps);
+        self.show_list().await?;
+        let list = list::read(self.page, pack, &mut steps, self.stop).await?;
+        self.judge_list(&list).await?;
+        crash_point(CrashPoint::ListRead);
+        if browser_kill_point(CrashPoint::ListRead) {
+            self.page.kill();
+        }
+        let total = list.rows.len();
+        self.progress.tell(Progress::ListRead { account: self.account.id.clone(), conversations: total });
+        let SoFar { found, done } = so_far;
+        found.conversations = total as u64;
+        let mut conversations = Pace::new(pack.pace.between_conversations);
+        let mut failures = 0;
+        for (index, row) in list.rows.iter().enumerate() {
+            let Some(conversation) = self.conversation(row).filter(|it| !done.contains(&it.key)) else { continue };
+            let cursor = self.spool.cursor(conversation.key).await?;
+            let row_digest = digest(row);
+            let unchanged = pack.conversations.row_shows_news && cursor.row_digest == Some(row_digest);
+            if self.depth == Depth::News && cursor.complete && unchanged {
+                continue;
+            }
+            pause(&mut conversations, self.stop).await?;
+            match self.read(&conversation, &cursor, row_digest, &mut steps).await {
+                Ok(read) => {
+                    failures = 0;
+                    done.insert(conversation.key);
+                    found.read += 1;
+                    found.new += read.new;
+                    found.revised += read.revised;
+                    found.gaps += u64::from(read.gap.is_some());
+                    let (title, messages) = (conversation.title.clone(), read.messages);
+                    let account = self.account.id.clone();
+                    self.progress.tell(Progress::ConversationRead {
+                        account,
+                        index: index + 1,
+                        total,
+                        title,
+                        messages,
+                    });
+                }
+                Err(error) if error.is_of_one_conversation() && failures + 1 < BROKEN_AFTER && total > 1 => {
+                    let shown = self.show_list().await;
+                    // The login form in its place is no fault of the conversation.
+                    if !matches!(shown, Err(CollectError::LoggedOut { .. })) {
+                        failures += 1;
+                        found.gaps += 1;
+                        self.record_unreadable(&conversation, &cursor).await?;
+                    }
+                    shown?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the list's page and waits for it.
+    async fn show_list(&self) -> Result<Glance, CollectError> {
+        let pack = &self.account.pack.pack;
+        self.page.open(&pack.conversations.address).await?;
+        let glance = self.page.wait(Until::List, pack.pages.timeout).await?;
+        self.refuse(&glance)?;
+        match verdict::of_list(&glance, usize::from(glance.list)) {
+            PageVerdict::NotRendered => {
+                Err(CollectError::NotRendered { what: "the conversation list", seconds: pack.pages.timeout.as_secs() })
+            }
+            _ => Ok(glance),
+        }
+    }
+
+    fn conversation(&self, row: &ListRow) -> Option<ConversationRef> {
+        let id = row.id.clone().filter(|id| !id.is_empty())?;
+        let key = ConversationKey::new(&self.account.id, &id);
+        Some(ConversationRef { key, title: row.title.clone().unwrap_or_default(), id })
+    }
+
+    async fn read(
+        &self,
+        conversation: &ConversationRef,
+        cursor: &Cursor,
+        row_digest: [u8; 16],
+        steps: &mut Pace,
+    ) -> Result<Read, CollectError> {
+        let pack = &self.account.pack.pack;
+        let proof = match pack.conversations.opened.equals {
+            Proof::Id => conversation.id.as_str(),
+            Proof::Title => conversation.title.expose(),
+        };
+        self.page.open_conversation(&conversation.id).await?;
+        let glance = self.page.wait(Until::Thread(proof), pack.pages.timeout).await?;
+        self.refuse(&glance)?;
+        let is_open = glance.opened.as_deref() == Some(proof);
+        if !is_open || verdict::of_thread(&glance, usize::from(glance.thread)) == PageVerdict::NotRendered {
+            return Err(CollectError::NotRendered { what: "a conversation", seconds: pack.pages.timeout.as_secs() });
+        }
+        let observed_at = self.clock.now();
+        let zone = TimeZone::get(&pack.site.time_zone).unwrap_or(TimeZone::UTC);
+        let frame = Frame::new(zone, observed_at);
+        let username = self.account.username();
+        let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
+        // Asked about no rows: whether anything can be known at all.
+        let can_stop = self.depth == Depth::News && cursor.complete;
+        let is_known = |rows: &[ThreadRow]| {
+            can_stop
+                && (rows.is_empty()
+                    || reader
+                        .resolve(rows, false)
+                        .messages
+                        .first()
+                        .is_some_and(|first| cursor.messages.contains_key(&first.key)))
+        };
+        let history = match self.nothing_there(&glance).await? {
+            Some(nothing) => nothing,
+            None => Going { pack, stop: self.stop, pace: steps, is_known: &is_known }.read(self.page).await?,
+        };
+        self.judge_thread(proof, &history).await?;
+        crash_point(CrashPoint::ThreadRead);
+        if browser_kill_point(CrashPoint::ThreadRead) {
+            self.page.kill();
+        }
+        self.keep(&reader, cursor, row_digest, history).await
+    }
+
+    /// The history of a conversation that says it is empty, and is.
+    async fn nothing_there(&self, glance: &Glance) -> Result<Option<History>, CollectError> {
+        if verdict::of_thread(glance, 0) != PageVerdict::Empty {
+            return Ok(None);
+        }
+        let ThreadReading { rows, matches, .. } = self.page.thread().await?;
+        Ok(rows.is_empty().then_some(History { rows, matches, reach: Reach::Start }))
+    }
+}
+
+/// What one conversation gave.
+struct Read {
+    messages: usize,
+    new: u64,
+    revised: u64,
+    gap: Option<GapReason>,
+}
+
+/// A hash of a list entry: changes when anything in it changes.
+fn digest(row: &ListRow) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [row.digest.expose(), row.last_activity.as_deref().unwrap_or(""), row.unread.as_deref().unwrap_or("")] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
+}

@@ -1,0 +1,49 @@
+//! The tables of the spool.
+
+use crate::sqlite::Migration;
+
+/// Every version of the tables.
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    component: "spool",
+    version: 1,
+    sql: "
+        -- What is known of each conversation: the cursor.
+        CREATE TABLE conversation (
+            key        BLOB PRIMARY KEY,
+            account    TEXT NOT NULL,
+            complete   INTEGER NOT NULL,
+            row_digest BLOB,
+            open_gap   TEXT
+        ) WITHOUT ROWID;
+        -- Every message captured: its content hash tells an edit from a repetition.
+        CREATE TABLE captured (
+            conversation BLOB NOT NULL,
+            key          BLOB NOT NULL,
+            content      BLOB NOT NULL,
+            revision     INTEGER NOT NULL,
+            position     INTEGER NOT NULL,
+            PRIMARY KEY (conversation, key)
+        ) WITHOUT ROWID;
+        -- Events that the bus has not confirmed.
+        CREATE TABLE pending (
+            seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+            id   BLOB NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            site TEXT NOT NULL,
+            body BLOB NOT NULL
+        );
+        -- Gaps that the store has not recorded; `closed_us` set: to be closed there.
+        CREATE TABLE gap (
+            seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+            account      TEXT NOT NULL,
+            conversation BLOB NOT NULL,
+            reason       TEXT NOT NULL,
+            seen_from_us INTEGER,
+            since_us     INTEGER NOT NULL,
+            closed_us    INTEGER
+        );
+        CREATE TABLE login (account TEXT NOT NULL, at_us INTEGER NOT NULL);
+        -- Drifts that were told, so that each is told once.
+        CREATE TABLE drift (account TEXT NOT NULL, field TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (account, field)) WITHOUT ROWID;
+    ",
+}];

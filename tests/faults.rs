@@ -1,0 +1,18 @@
+//! Faults: the program, its browser or its files are hurt at a chosen moment, and then the store must
+//! equal the site: nothing lost, invented or doubled.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+#[path = "faults/browser.rs"]
+mod browser;
+#[path = "faults/crash.rs"]
+mod crash;
+#[path = "faults/daemon.rs"]
+mod daemon;
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/healing.rs"]
+mod healing;
+#[path = "faults/outside.rs"]
+mod outside;
