@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -16,16 +17,16 @@ use crate::bus::{self, EmbeddedBus};
 use crate::collect::{Account, Collector, CollectorSettings, Relay, Spool};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Mirroring, Pipeline, Runner, Scheduler};
-use crate::domain::AccountId;
+use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, check_crash_points, data_dir};
 use crate::mirror::{Workbook, workbook};
 use crate::ports::page::Browser;
 use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Mirror, Store, SystemClock};
-use crate::selectors::{Library, PackError};
+use crate::selectors::{Library, LoadedPack, PackError};
 use crate::sqlite::Database;
 use crate::store::{self, SqliteStore};
-use crate::telemetry::occurrences::{HttpListening, LateTask};
+use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
 
@@ -100,7 +101,14 @@ impl App {
     /// # Errors
     /// The pack is missing or breaks rules.
     pub fn account(&self, config: &AccountConfig) -> Result<Account, AnyFault> {
-        let pack = self.library.load(config.id.site())?;
+        self.account_with(config, self.library.load(config.id.site())?)
+    }
+
+    /// The account of a setting, read with this pack.
+    ///
+    /// # Errors
+    /// The pack's address is none.
+    pub fn account_with(&self, config: &AccountConfig, pack: LoadedPack) -> Result<Account, AnyFault> {
         let base_url = match &config.base_url {
             Some(url) => url.clone(),
             None => base_url_of(&pack.pack.site.base_url, &pack.name)?,
@@ -116,13 +124,41 @@ impl App {
         })
     }
 
-    /// Every account that is not paused, or the one that is asked for.
+    /// Every account that is not paused, or the one that is asked for; and what keeps the others from
+    /// being collected: a pack that is missing or breaks rules stops the accounts of its own site.
+    pub fn accounts(&self, only: Option<&AccountId>) -> (Vec<Arc<Account>>, Vec<(AccountId, AnyFault)>) {
+        let wanted = |account: &&AccountConfig| only.map_or(!account.paused, |id| account.id == *id);
+        let mut accounts = Vec::new();
+        let mut faults = Vec::new();
+        for config in self.config.accounts.iter().filter(wanted) {
+            match self.account(config) {
+                Ok(account) => accounts.push(Arc::new(account)),
+                Err(fault) => {
+                    PassFailed { account: &config.id, fault: &fault }.emit(&self.counters);
+                    faults.push((config.id.clone(), fault));
+                }
+            }
+        }
+        (accounts, faults)
+    }
+
+    /// Makes it known that an account waits for a human before it could be collected at all.
     ///
     /// # Errors
-    /// A pack is missing or breaks rules.
-    pub fn accounts(&self, only: Option<&AccountId>) -> Result<Vec<Arc<Account>>, AnyFault> {
-        let wanted = |account: &&AccountConfig| only.map_or(!account.paused, |id| account.id == *id);
-        self.config.accounts.iter().filter(wanted).map(|config| Ok(Arc::new(self.account(config)?))).collect()
+    /// Those of the store.
+    pub async fn park(&self, account: AccountId, fault: &AnyFault) -> Result<(), AnyFault> {
+        let now = self.clock.now();
+        let status = AccountStatus {
+            account,
+            state: AccountState::Parked,
+            since: now,
+            code: Some(fault.code()),
+            sentence: format!("{}.", fault.chain()),
+            action: Some(fault.action()),
+            expires_at: now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(now),
+            last_pass_at: None,
+        };
+        self.store.save_account(&status).await
     }
 
     /// The collector of an account.

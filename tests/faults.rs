@@ -16,3 +16,5 @@ mod damage;
 mod healing;
 #[path = "faults/outside.rs"]
 mod outside;
+#[path = "faults/relay.rs"]
+mod relay;

@@ -100,7 +100,7 @@ async fn one(virtualised: bool) -> Spent {
     let mut app = App::open(config).await.unwrap();
     let spent = Arc::new(Mutex::new(Spent::default()));
     app.browser = Arc::new(Timed { browser: app.browser.clone(), spent: spent.clone() });
-    let account = app.accounts(None).unwrap().remove(0);
+    let account = app.accounts(None).0.remove(0);
     let summary = app.collector(account, ProgressSink::default()).once().await.unwrap();
     let found = summary.found;
     // A figure for a history that was read only in part would say nothing.

@@ -193,7 +193,7 @@ impl SitePage for ChromiumPage {
             let argument = json!({ "until": name, "wanted": wanted, "ms": left.as_millis() });
             match self.tab.call_once(step, "wait", &argument, left + REQUEST_TIMEOUT).await {
                 // The page moved on: what was waited for may come on the next one.
-                Err(error) if error.is_context_lost() => {}
+                Err(error) if error.is_context_lost() && tokio::time::Instant::now() < deadline + REQUEST_TIMEOUT => {}
                 result => return Ok(result?),
             }
         }

@@ -212,9 +212,14 @@ async fn end_left_over(profile: &Path) {
 fn processes_on(profile: &Path) -> Vec<Pid> {
     let browser = format!("--user-data-dir={}", profile.display()).into_bytes();
     let handler = format!("--database={}/", profile.display()).into_bytes();
-    let is_ours = |argument: &[u8]| argument == browser || argument.starts_with(&handler);
+    // An argument ends with a zero byte, or with a blank where the process has written its line anew.
+    let is_ours = |line: &[u8]| {
+        let ends_at = |begin: usize| line.get(begin + browser.len()).is_none_or(|byte| matches!(byte, 0 | b' '));
+        line.windows(handler.len()).any(|part| part == handler)
+            || line.windows(browser.len()).enumerate().any(|(begin, part)| part == browser && ends_at(begin))
+    };
     running()
-        .filter(|pid| arguments_of(*pid).is_some_and(|line| line.split(|byte| matches!(byte, 0 | b' ')).any(is_ours)))
+        .filter(|pid| arguments_of(*pid).is_some_and(|line| is_ours(&line)))
         .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
         .collect()
 }

@@ -57,15 +57,22 @@ pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
     let outcome = once(&app, args.account.as_ref(), args.json).await;
     let drained = app.close().await;
     signals.abort();
+    exit::of_stopped(&drained)?;
     outcome?;
     exit::of_drained(&drained)
 }
 
 async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), Failure> {
-    let accounts = app.accounts(only)?;
     let dry_run = app.config.dry_run;
+    let (accounts, broken) = app.accounts(only);
+    let mut faults = Vec::new();
+    for (account, fault) in broken {
+        if !dry_run {
+            app.park(account, &fault).await?;
+        }
+        faults.push(fault);
+    }
     let pipeline = (!dry_run).then(|| app.start_pipeline(Duration::ZERO));
-    let mut faults: Vec<AnyFault> = Vec::new();
     let mut summaries = Vec::new();
     for account in accounts {
         let id = account.id.clone();
@@ -133,8 +140,11 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
     if let Some(sentence) = left {
         return Err(Failure::said(sentence, exit::FAULTS));
     }
-    match faults.into_iter().next() {
-        Some(fault) => Err(fault.into()),
-        None => Ok(()),
+    // Each in a sentence of its own; the first decides how the command ends.
+    let mut failures = faults.into_iter().map(Failure::from);
+    let first = failures.next();
+    for other in failures {
+        other.say();
     }
+    first.map_or(Ok(()), Err)
 }

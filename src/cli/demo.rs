@@ -19,6 +19,8 @@ use crate::config::Sources;
 use crate::consume::{Pipeline, Quiet};
 use crate::demo::{Site, SiteOptions};
 use crate::fault::AnyFault;
+use crate::lifecycle::data_dir::LOCK;
+use crate::lifecycle::{DataDir, LifecycleError};
 use crate::ports::{Backlog, ConversationFilter};
 use crate::telemetry::{Progress, ProgressSink};
 
@@ -85,6 +87,12 @@ impl Stages {
 /// # Errors
 /// What kept a part from working; counts that differ.
 pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
+    if sources.flags.dry_run {
+        return Err(Failure::said(
+            "chatferry: the demo has no dry run\n  what to do: call it without --dry-run; it keeps to a folder of its own.",
+            exit::CONFIG,
+        ));
+    }
     let begun = Instant::now();
     let options = SiteOptions {
         seed: args.seed,
@@ -99,8 +107,7 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     config.accounts.retain(|account| account.id.site().as_str() == "demo");
     config.data_dir = demo_dir(&config.data_dir, &args);
     if args.serve {
-        // A live site begins anew each time; what an earlier one said is no longer on it.
-        let _ = std::fs::remove_dir_all(&config.data_dir);
+        begin_anew(&config.data_dir)?;
     }
     let app = App::open(config).await?;
     let signals = tokio::spawn(app.lifecycle.on_signals().map_err(AnyFault::from)?);
@@ -122,24 +129,38 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
         out::line("live messages trickle in; press Ctrl-C to stop");
         app.lifecycle.soft.cancelled().await;
         drop(pipeline);
-        finish(app, signals).await;
+        let ended = finish(app, signals).await;
         site.stop().await;
-        return Ok(());
+        return ended;
     }
-    finish(app, signals).await;
+    let ended = finish(app, signals).await;
     site.stop().await;
-    outcome.map(drop)
+    ended.and(outcome.map(drop))
 }
 
-async fn finish(app: App, signals: tokio::task::JoinHandle<()>) {
-    app.close().await;
+async fn finish(app: App, signals: tokio::task::JoinHandle<()>) -> Result<(), Failure> {
+    let drained = app.close().await;
     signals.abort();
+    exit::of_drained(&drained)
+}
+
+/// Empties the folder of a live demo: what an earlier site said is not on the new one. Another demo
+/// that still runs there keeps it.
+fn begin_anew(folder: &Path) -> Result<(), Failure> {
+    let held = DataDir::open(folder).map_err(AnyFault::from)?;
+    let cleared = std::fs::read_dir(held.path()).and_then(|entries| {
+        entries.flatten().filter(|entry| entry.file_name() != LOCK).try_for_each(|entry| match entry.path() {
+            path if path.is_dir() => std::fs::remove_dir_all(path),
+            path => std::fs::remove_file(path),
+        })
+    });
+    cleared.map_err(|source| AnyFault::from(LifecycleError::DataDir { path: folder.to_owned(), source }).into())
 }
 
 /// The pass, the drain, and the report.
 async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Collector, Pipeline), Failure> {
     let pipeline = app.start_pipeline(if args.serve { Duration::from_secs(2) } else { Duration::ZERO });
-    let Some(account) = app.accounts(None)?.into_iter().next() else {
+    let Some(account) = app.accounts(None).0.into_iter().next() else {
         return Err(Failure::said("chatferry: the demo's account is missing", exit::INTERNAL));
     };
     let display = Display::new();

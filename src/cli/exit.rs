@@ -43,18 +43,23 @@ impl Failure {
 
     /// Writes the sentence to stderr; the code to end with.
     pub fn report(&self) -> ExitCode {
+        self.say();
+        ExitCode::from(self.code)
+    }
+
+    /// Writes the sentence to stderr.
+    pub fn say(&self) {
         if let Some(message) = &self.message {
             super::out::error(message);
         }
-        ExitCode::from(self.code)
     }
 }
 
-/// How a command ends after its tasks have.
+/// How a command ends whose tasks did not end by themselves.
 ///
 /// # Errors
-/// 70 if a task panicked, the code of the fault that stopped them if one did, 1 if a task was late.
-pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
+/// 70 if a task panicked, the code of the fault that stopped them if one did.
+pub fn of_stopped(drained: &Drained) -> Result<(), Failure> {
     if !drained.panicked.is_empty() {
         let message = format!(
             "chatferry: a defect of ours ended {} [internal]\n  what to do: {}",
@@ -67,6 +72,15 @@ pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
         let message = format!("chatferry: stopped over a fault [{code}]\n  what to do: {}", code.action());
         return Err(Failure::said(message, of_code(code)));
     }
+    Ok(())
+}
+
+/// How a command ends after its tasks have.
+///
+/// # Errors
+/// As [`of_stopped`]; 1 if a task was late.
+pub fn of_drained(drained: &Drained) -> Result<(), Failure> {
+    of_stopped(drained)?;
     if drained.late.is_empty() {
         return Ok(());
     }

@@ -31,7 +31,15 @@ pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
     let app = App::open(config).await?;
     let counters = app.counters.clone();
     ProgramStarted { version: VERSION }.emit(&counters);
-    let accounts = app.accounts(None)?;
+    let (accounts, broken) = app.accounts(None);
+    for (account, fault) in &broken {
+        app.park(account.clone(), fault).await?;
+    }
+    if accounts.is_empty()
+        && let Some((_, fault)) = broken.into_iter().next()
+    {
+        return Err(fault.into());
+    }
     let signals = app.lifecycle.on_signals().map_err(crate::fault::AnyFault::from)?;
     let signals = tokio::spawn(signals);
     app.start_web().await?;

@@ -107,7 +107,7 @@ async fn probe_live(
     pack: LoadedPack,
     account: Option<AccountId>,
 ) -> Result<Vec<ProbeRow>, Failure> {
-    let wanted = |id: &AccountId| account.as_ref().map_or_else(|| *id.site() == pack.site, |wanted| id == wanted);
+    let wanted = |id: &AccountId| *id.site() == pack.site && account.as_ref().is_none_or(|wanted| id == wanted);
     let Some(settings) = config.accounts.iter().find(|candidate| wanted(&candidate.id)).cloned() else {
         let prefix = pack.site.env_prefix();
         let hint = format!(
@@ -119,8 +119,7 @@ async fn probe_live(
     config.dry_run = true;
     let app = App::open(config).await?;
     let outcome = async {
-        let mut account = app.account(&settings)?;
-        account.pack = Arc::new(pack);
+        let account = app.account_with(&settings, pack)?;
         app.collector(Arc::new(account), ProgressSink::default()).probe().await
     }
     .await;

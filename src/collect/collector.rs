@@ -85,7 +85,7 @@ impl Collector {
         loop {
             let fault = match self.attempt(Depth::Whole).await {
                 Ok(summary) => {
-                    self.tell(AccountState::Live, None, "The pass is complete.", LONG).await;
+                    self.tell(AccountState::Live, None, &sentence(&summary.found), LONG).await;
                     return Ok(summary);
                 }
                 Err(fault) => fault,
@@ -152,8 +152,8 @@ impl Collector {
             .unwrap_or(LONG)
             .max(SignedDuration::from_mins(10));
         while !self.lifecycle.is_stopping() {
-            self.pass(page, Depth::News).await?;
-            self.tell(AccountState::Live, None, "Everything that the site showed was read.", fresh).await;
+            let summary = self.pass(page, Depth::News).await?;
+            self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
             self.sleep(self.settings.pass_interval).await;
         }
         Ok(())
@@ -190,8 +190,7 @@ impl Collector {
         self.ensure_login(page).await?;
         // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
         if !self.is_live() {
-            let sentence = "The conversations are being read.";
-            self.tell(AccountState::Backfilling, None, sentence, SignedDuration::from_hours(2)).await;
+            self.tell_reading().await;
         }
         let pass = Pass {
             account: &self.account,
@@ -214,6 +213,7 @@ impl Collector {
                 Err(CollectError::LoggedOut { .. }) => {
                     read_before = Some(so_far.found.read);
                     self.log_in(page).await?;
+                    self.tell_reading().await;
                 }
                 Err(other) => return Err(other.into()),
             }
@@ -257,6 +257,11 @@ impl Collector {
             page.kill();
         }
         Ok(())
+    }
+
+    async fn tell_reading(&self) {
+        let sentence = "The conversations are being read.";
+        self.tell(AccountState::Backfilling, None, sentence, SignedDuration::from_hours(2)).await;
     }
 
     fn is_live(&self) -> bool {
@@ -335,5 +340,14 @@ impl Collector {
             }
             Err(_) => tracing::warn!(account.id = %self.account.id, "the store did not take the state in time"),
         }
+    }
+}
+
+/// What a completed pass means for a person.
+fn sentence(found: &Found) -> String {
+    match found.gaps {
+        0 => "Everything that the site showed was read.".to_owned(),
+        1 => "Read, but for 1 conversation that could not be seen as a whole.".to_owned(),
+        gaps => format!("Read, but for {gaps} conversations that could not be seen as a whole."),
     }
 }

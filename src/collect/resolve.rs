@@ -18,6 +18,17 @@ use crate::selectors::moment::Frame;
 /// Who the owner is where a page names no author for own messages.
 const OWNER: &str = "me";
 
+/// Where in its conversation a reading begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At the oldest message.
+    AtStart,
+    /// Anywhere: what is older is known, or still to be read.
+    Anywhere,
+    /// Where the limits of the history are: what is older can't be seen.
+    AtLimit,
+}
+
 /// What rows are read with.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -43,13 +54,15 @@ pub struct Resolved {
 }
 
 impl Reader<'_> {
-    /// Resolves rows, oldest first. `from_start`: the first row is the oldest of the conversation.
+    /// Resolves rows, oldest first.
     ///
     /// A reading that begins somewhere in the middle may cut through a group of messages of one
     /// time; ordinals among equals counted there could differ from those of a longer reading, so
     /// messages without an id that share the first row's time are left out: a longer reading has
-    /// given, or will give, their keys.
-    pub fn resolve(&self, rows: &[ThreadRow], from_start: bool) -> Resolved {
+    /// given, or will give, their keys. So are rows before the first author or day that they would
+    /// carry on, and, unless the limit is reached, messages with neither id nor time.
+    pub fn resolve(&self, rows: &[ThreadRow], begin: Begin) -> Resolved {
+        let from_start = begin == Begin::AtStart;
         let mut resolved = Resolved::default();
         let mut carried = Carried::default();
         let mut keys = FingerprintKeys::new();
@@ -60,6 +73,9 @@ impl Reader<'_> {
                 continue;
             }
             let draft = self.draft(row, &mut carried);
+            if !from_start && !self.is_anchored(&carried) {
+                continue;
+            }
             let Some(draft) = draft else {
                 resolved.unreadable += 1;
                 continue;
@@ -74,11 +90,19 @@ impl Reader<'_> {
                     keys.next(&self.conversation.key, likeness)
                 }
             };
-            if draft.native_id.is_some() || !at_the_cut {
+            let is_timeless = begin == Begin::Anywhere && sent_at_ms.is_none();
+            if draft.native_id.is_some() || !(at_the_cut || is_timeless) {
                 resolved.messages.push(Message { key, ..draft });
             }
         }
         resolved
+    }
+
+    /// Whether everything that a row takes over from earlier ones was seen.
+    fn is_anchored(&self, carried: &Carried) -> bool {
+        let messages = &self.pack.messages;
+        let carries_author = messages.author.as_ref().is_some_and(|author| author.carry);
+        (!carries_author || carried.author.is_some()) && (messages.separator.is_none() || carried.day.is_some())
     }
 
     /// A message without its key; `None` if the row can't be read.
@@ -232,7 +256,7 @@ mod tests {
         let now = "2026-11-21T10:00:00Z".parse().unwrap();
         let frame = Frame::new(TimeZone::UTC, now);
         let reader = Reader { pack, frame: &frame, conversation: &conversation, username: "alex", observed_at: now };
-        reader.resolve(rows, from_start)
+        reader.resolve(rows, if from_start { Begin::AtStart } else { Begin::Anywhere })
     }
 
     #[test]
@@ -281,6 +305,25 @@ mod tests {
             assert_eq!(part, whole[whole.len() - part.len()..], "from row {begin}");
         }
         assert_eq!(resolve(&pack, &rows[2..], false).messages.len(), 3);
+    }
+
+    #[test]
+    fn what_a_cut_reading_can_not_know_is_left_out() {
+        let timeless = [row(Some("Mia"), None, "ok"), row(Some("Mia"), None, "ok")];
+        assert_eq!(resolve(&pack(""), &timeless, false).messages.len(), 0, "ordinals would begin anew");
+        let mut carrying = pack("");
+        carrying.messages.author.as_mut().unwrap().carry = true;
+        let when = Some("2026-10-03T10:00:00Z");
+        let later = Some("2026-10-03T10:01:00Z");
+        let rows = [
+            row(None, when, "whose?"),
+            row(None, later, "whose?"),
+            row(Some("Mia"), later, "mine"),
+            row(None, Some("2026-10-03T10:02:00Z"), "hers"),
+        ];
+        let messages = resolve(&carrying, &rows, false).messages;
+        assert!(messages.iter().all(|message| message.author.expose() == "Mia"), "{messages:?}");
+        assert_eq!(messages.last().unwrap().text.expose(), "hers");
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct Runner {
     counters: Arc<Counters>,
 }
 
-/// The waits after a setback that is no event's fault (facts/faults.md F11: 1 s to 30 s, full jitter).
+/// The waits after a setback that is no event's fault (1 s to 30 s, full jitter: a broker that restarts is back within some seconds).
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
 
 /// Why a subscription was given up.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::LifecycleError;
 
 /// The file whose lock says who owns the directory. The kernel drops the lock with its process.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 
 /// A data directory that is ours until this is dropped.
 #[derive(Debug)]

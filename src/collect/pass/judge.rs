@@ -33,12 +33,13 @@ impl Pass<'_> {
             return Err(CollectError::LayoutBroken { field: "conversations.row".to_owned(), problem });
         }
         self.judge_fields(&list.matches).await?;
-        if !list.complete {
-            let seconds =
-                self.account.pack.pack.conversations.scroll.as_ref().map_or(0, |scroll| scroll.wait.as_secs());
-            return Err(CollectError::NotRendered { what: "the rest of the conversation list", seconds });
-        }
         Ok(())
+    }
+
+    /// The fault of a list that says there is more, which does not come. What was there is read all the same.
+    pub(super) fn incomplete_list(&self) -> CollectError {
+        let seconds = self.account.pack.pack.conversations.scroll.as_ref().map_or(0, |scroll| scroll.wait.as_secs());
+        CollectError::NotRendered { what: "the rest of the conversation list", seconds }
     }
 
     /// Judges after the reading: the page may have changed under it.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Pass, Read};
 use crate::collect::error::CollectError;
 use crate::collect::history::{History, Reach};
-use crate::collect::resolve::{Reader, difference};
+use crate::collect::resolve::{Begin, Reader, difference};
 use crate::collect::spool::{Capture, Cursor};
 use crate::domain::conversation::ConversationRef;
 use crate::domain::event::MessageCaptured;
@@ -24,11 +24,19 @@ impl Pass<'_> {
         history: History,
     ) -> Result<Read, CollectError> {
         let conversation = reader.conversation;
-        let resolved = reader.resolve(&history.rows, history.reach == Reach::Start);
+        let begin = match history.reach {
+            Reach::Start => Begin::AtStart,
+            Reach::Known => Begin::Anywhere,
+            Reach::Short(_) => Begin::AtLimit,
+        };
+        let resolved = reader.resolve(&history.rows, begin);
         let messages = resolved.messages.len();
         let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
+        // A reading that ends early is whole all the same if it joins what was once read to its start.
+        let meets_known =
+            cursor.complete && resolved.messages.first().is_some_and(|first| cursor.messages.contains_key(&first.key));
         let gap = match history.reach {
-            Reach::Short(reason) if !cursor.complete => Some(reason),
+            Reach::Short(reason) if !meets_known => Some(reason),
             Reach::Start | Reach::Known | Reach::Short(_) => None,
         };
         let unreadable = resolved.unreadable;
@@ -49,13 +57,14 @@ impl Pass<'_> {
                 (Envelope::new(Event::MessageCaptured(Box::new(captured)), reader.observed_at), key, known)
             })
             .collect();
-        let complete = matches!(history.reach, Reach::Start | Reach::Known);
+        let complete = gap.is_none();
         let gaps = self.gap_news(conversation.key, cursor.open_gap, gap, seen_from);
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
             complete,
-            row_digest: Some(row_digest),
+            // A conversation with a hole is read again, whatever its row shows.
+            row_digest: gap.is_none().then_some(row_digest),
             events,
             open_gap: gap,
             gaps,
@@ -63,7 +72,7 @@ impl Pass<'_> {
         let is_news = !capture.events.is_empty()
             || cursor.row_digest != capture.row_digest
             || cursor.open_gap != gap
-            || (complete && !cursor.complete);
+            || complete != cursor.complete;
         if is_news {
             self.spool.commit(capture).await?;
         }
@@ -112,7 +121,7 @@ impl Pass<'_> {
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
-            complete: false,
+            complete: cursor.complete,
             // Forgotten, so that the next pass tries again.
             row_digest: None,
             events: Vec::new(),

@@ -10,16 +10,17 @@ mod keep;
 
 use super::account::Account;
 use super::error::CollectError;
-use super::history::{Going, History, Reach, pause};
-use super::resolve::Reader;
+use super::history::{Going, History, Progress as Steps, Reach, pause};
+use super::resolve::{Begin, Reader};
 use super::spool::{Cursor, Spool};
 use super::verdict;
 use super::{list, login};
 use crate::domain::conversation::ConversationRef;
 use crate::domain::{ConversationKey, GapReason};
+use crate::fault::Code;
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
 use crate::ports::Clock;
-use crate::ports::page::{Glance, ListRow, PageVerdict, SitePage, ThreadReading, ThreadRow, Until};
+use crate::ports::page::{Glance, ListRow, PageVerdict, Scroller, SitePage, ThreadReading, ThreadRow, Until};
 use crate::resilience::Pace;
 use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
@@ -103,6 +104,7 @@ impl Pass<'_> {
         found.conversations = total as u64;
         let mut conversations = Pace::new(pack.pace.between_conversations);
         let mut failures = 0;
+        let mut unreadable = None;
         for (index, row) in list.rows.iter().enumerate() {
             let Some(conversation) = self.conversation(row).filter(|it| !done.contains(&it.key)) else { continue };
             let cursor = self.spool.cursor(conversation.key).await?;
@@ -137,13 +139,18 @@ impl Pass<'_> {
                         failures += 1;
                         found.gaps += 1;
                         self.record_unreadable(&conversation, &cursor).await?;
+                        unreadable = Some(error);
                     }
                     shown?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        // Nothing read and something tried: that is no pass.
+        if let Some(error) = unreadable.filter(|_| found.read == 0) {
+            return Err(error);
+        }
+        if list.complete { Ok(()) } else { Err(self.incomplete_list()) }
     }
 
     /// Opens the list's page and waits for it.
@@ -178,7 +185,7 @@ impl Pass<'_> {
             Proof::Id => conversation.id.as_str(),
             Proof::Title => conversation.title.expose(),
         };
-        self.page.open_conversation(&conversation.id).await?;
+        self.open(conversation, steps).await?;
         let glance = self.page.wait(Until::Thread(proof), pack.pages.timeout).await?;
         self.refuse(&glance)?;
         let is_open = glance.opened.as_deref() == Some(proof);
@@ -196,7 +203,7 @@ impl Pass<'_> {
             can_stop
                 && (rows.is_empty()
                     || reader
-                        .resolve(rows, false)
+                        .resolve(rows, Begin::Anywhere)
                         .messages
                         .first()
                         .is_some_and(|first| cursor.messages.contains_key(&first.key)))
@@ -211,6 +218,28 @@ impl Pass<'_> {
             self.page.kill();
         }
         self.keep(&reader, cursor, row_digest, history).await
+    }
+
+    /// Opens a conversation; where that takes a click on its row, the row is looked for.
+    async fn open(&self, conversation: &ConversationRef, steps: &mut Pace) -> Result<(), CollectError> {
+        match self.page.open_conversation(&conversation.id).await {
+            Err(fault) if fault.code() == Code::LayoutBroken => {}
+            outcome => return Ok(outcome?),
+        }
+        self.show_list().await?;
+        let Some(scroll) = &self.account.pack.pack.conversations.scroll else {
+            return Ok(self.page.open_conversation(&conversation.id).await?);
+        };
+        self.page.rewind(Scroller::List).await?;
+        let mut progress = Steps::new(scroll);
+        loop {
+            let outcome = self.page.open_conversation(&conversation.id).await;
+            let Err(fault) = outcome else { return Ok(()) };
+            pause(steps, self.stop).await?;
+            if progress.after(self.page.step(Scroller::List).await?).is_some() {
+                return self.page.open_conversation(&conversation.id).await.map_err(|_| fault.into());
+            }
+        }
     }
 
     /// The history of a conversation that says it is empty, and is.

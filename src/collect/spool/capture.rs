@@ -37,7 +37,7 @@ pub struct Capture {
     pub account: AccountId,
     /// The conversation.
     pub conversation: ConversationRef,
-    /// True if the history was read back to its start.
+    /// True if nothing is missing between its start and its end.
     pub complete: bool,
     /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.
     pub row_digest: Option<[u8; 16]>,

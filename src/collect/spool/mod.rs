@@ -98,7 +98,7 @@ impl Spool {
             connection
                 .prepare_cached(
                     "INSERT INTO conversation (key, account, complete, row_digest, open_gap) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (key) DO UPDATE SET complete = complete OR excluded.complete,
+                     ON CONFLICT (key) DO UPDATE SET complete = excluded.complete,
                          row_digest = excluded.row_digest, open_gap = excluded.open_gap",
                 )?
                 .execute(params![
@@ -196,6 +196,9 @@ impl Spool {
     /// # Errors
     /// Those of the database.
     pub async fn drift_ended(&self, account: &AccountId, field: &str) -> Result<(), CollectError> {
+        if self.dry_run {
+            return Ok(());
+        }
         let (account, field) = (account.to_string(), field.to_owned());
         let write = move |connection: &Connection| -> Result<(), SqliteError> {
             connection.execute("DELETE FROM drift WHERE account = ?1 AND field = ?2", [account, field])?;
