@@ -266,7 +266,7 @@ async fn a_damaged_file_is_set_aside_unchanged_and_no_empty_one_takes_its_place(
     let again = Database::open(&damaged, MIGRATIONS).unwrap_err();
     assert!(matches!(&again, SqliteError::Damaged { kept: same, .. } if same == kept), "{again:?}");
     assert!(!damaged.exists());
-    assert!(again.action().contains("restore"), "{}", again.action());
+    assert!(again.action().contains("backup"), "{}", again.action());
     // With a backup in place it opens, the damaged file still beside it.
     database.close().await;
     fs::copy(&path, &damaged).unwrap();
