@@ -28,7 +28,7 @@ fn every_pack_keeps_the_rules() {
 }
 
 #[test]
-fn no_key_of_a_pack_names_a_control_that_writes() {
+fn every_key_of_a_pack_is_explained_and_names_no_control_that_writes() {
     fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
         if let Some(properties) = value.get("properties").and_then(serde_json::Value::as_object) {
             found.extend(properties.keys().cloned());
