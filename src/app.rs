@@ -198,7 +198,10 @@ impl App {
         let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
-        let handlers: [Arc<dyn Handler>; 3] = [Arc::new(archive), Arc::new(analyze), mirroring.clone()];
+        // Two of them: while one waits for the disk, the other reads the next batch, and what both have
+        // ready shares a commit. The order in which batches are stored does not matter to the store.
+        let archive: Arc<dyn Handler> = Arc::new(archive);
+        let handlers: [Arc<dyn Handler>; 4] = [archive.clone(), archive, Arc::new(analyze), mirroring.clone()];
         for handler in handlers {
             Runner::new(bus.clone(), handler, life.clone(), counters.clone()).spawn();
         }
