@@ -157,6 +157,8 @@ codes! {
     EventInvalid = "event-invalid", "Look at the dead letter; upgrade if it comes from a newer version.";
     /// An event refers to something that the store does not hold.
     EventOrphaned = "event-orphaned", "Nothing at once: it is tried again. If it becomes a dead letter, replay it after the archive has caught up.";
+    /// The process ended again and again with this event in hand.
+    EventDeadly = "event-deadly", "Look at the last log lines before each end of the process, mend the cause, then replay the dead letter.";
     /// An event failed more often than the retry schedule allows.
     AttemptsExhausted = "attempts-exhausted", "Mend the cause named in the dead letter, then replay it.";
     /// The mirror could not be written.

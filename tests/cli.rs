@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/dry_run.rs"]
 mod dry_run;
 #[path = "cli/outputs.rs"]

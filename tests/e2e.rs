@@ -15,6 +15,8 @@ mod equality;
 mod fallbacks;
 #[path = "e2e/forms.rs"]
 mod forms;
+#[path = "e2e/holes.rs"]
+mod holes;
 #[path = "e2e/news.rs"]
 mod news;
 #[path = "e2e/packs.rs"]

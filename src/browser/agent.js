@@ -435,6 +435,8 @@
       box.scrollTop = there - sign * Math.max(40, 0.1 * box.clientHeight);
       await frame();
       box.scrollTop = plan.virtualised && !atEdge() ? there : sign * FAR;
+      // What a virtualised page drew on the way is no news: it may draw what was there before.
+      if (plan.virtualised) await until(() => signature(which) === before, SETTLE);
     };
     if (plan.clickMore) firstOf(plan.more, document)?.click();
     else if (Math.abs(edge - position) < 2) await nudge();

@@ -138,6 +138,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::BusUnavailable
         | Code::EventInvalid
         | Code::EventOrphaned
+        | Code::EventDeadly
         | Code::AttemptsExhausted
         | Code::MirrorFailed
         | Code::Stopped => FAULTS,

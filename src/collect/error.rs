@@ -1,5 +1,8 @@
 //! Why an account can't be collected, in the words that a human is told.
 
+use std::time::Duration;
+
+use crate::config::format_duration;
 use crate::domain::EnvelopeError;
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::sqlite::SqliteError;
@@ -64,12 +67,18 @@ pub enum CollectError {
         site: String,
     },
     /// The page shows nothing that the pack knows.
-    #[error("{what} did not appear within {seconds} s")]
+    #[error("{what} did not appear within {}", format_duration(*waited))]
     NotRendered {
         /// What was waited for.
         what: &'static str,
         /// How long.
-        seconds: u64,
+        waited: Duration,
+    },
+    /// The list went on for longer than the pack allows.
+    #[error("the conversation list did not end within {steps} steps (conversations.scroll.max_steps)")]
+    ListTooLong {
+        /// The most that the pack allows.
+        steps: u32,
     },
     /// The page has another shape than the pack says.
     #[error("the layout does not fit the pack: {field} {problem}")]
@@ -122,7 +131,9 @@ impl Fault for CollectError {
             | Self::LoggedOutAgain { .. }
             | Self::LayoutBroken { .. }
             | Self::Envelope(_) => Class::Permanent,
-            Self::LoggedOut { .. } | Self::NotRendered { .. } | Self::Stopped => Class::RETRY,
+            Self::LoggedOut { .. } | Self::NotRendered { .. } | Self::ListTooLong { .. } | Self::Stopped => {
+                Class::RETRY
+            }
             Self::Spool(error) => error.class(),
             Self::Port(fault) => fault.class(),
         }
@@ -142,6 +153,7 @@ impl Fault for CollectError {
             | Self::LoggedOut { .. }
             | Self::LoggedOutAgain { .. }
             | Self::NotRendered { .. }
+            | Self::ListTooLong { .. }
             | Self::Stopped
             | Self::Envelope(_) => Scope::Account,
         }
@@ -156,7 +168,7 @@ impl Fault for CollectError {
             Self::LoginUnclear { .. } => Code::LoginUnclear,
             Self::LoginBudget { .. } => Code::LoginBudget,
             Self::LoggedOut { .. } | Self::LoggedOutAgain { .. } => Code::LoggedOut,
-            Self::NotRendered { .. } => Code::PageNotRendered,
+            Self::NotRendered { .. } | Self::ListTooLong { .. } => Code::PageNotRendered,
             Self::LayoutBroken { .. } => Code::LayoutBroken,
             Self::Stopped => Code::Stopped,
             Self::Spool(error) => error.code(),

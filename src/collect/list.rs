@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CollectError;
 use super::history::{Progress, Reach, pause};
+use crate::domain::GapReason;
 use crate::ports::page::{ListReading, ListRow, Matches, Scroller, SitePage};
 use crate::resilience::Pace;
 use crate::selectors::pack::Pack;
@@ -17,8 +18,8 @@ pub struct ConversationList {
     pub rows: Vec<ListRow>,
     /// How the fields matched.
     pub matches: Matches,
-    /// True if the page proves, or its silence says, that this is all.
-    pub complete: bool,
+    /// Why this is not all, if it is not: neither does the page prove it nor its silence say so.
+    pub cut: Option<GapReason>,
 }
 
 /// Reads the list, scrolling to its end where the pack says how.
@@ -37,7 +38,7 @@ pub async fn read(
     let mut list = Entries::default();
     let Some(plan) = &pack.conversations.scroll else {
         list.add(page.list().await?);
-        return Ok(list.done(true));
+        return Ok(list.done(None));
     };
     page.rewind(Scroller::List).await?;
     list.add(page.list().await?);
@@ -54,7 +55,10 @@ pub async fn read(
         }
         if let Some(reach) = progress.after(step) {
             list.add(page.list().await?);
-            return Ok(list.done(reach == Reach::Start));
+            return Ok(list.done(match reach {
+                Reach::Short(reason) => Some(reason),
+                Reach::Start | Reach::Known => None,
+            }));
         }
     }
 }
@@ -87,7 +91,7 @@ impl Entries {
         }
     }
 
-    fn done(self, complete: bool) -> ConversationList {
-        ConversationList { rows: self.rows, matches: self.matches, complete }
+    fn done(self, cut: Option<GapReason>) -> ConversationList {
+        ConversationList { rows: self.rows, matches: self.matches, cut }
     }
 }

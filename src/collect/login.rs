@@ -93,7 +93,7 @@ pub fn outcome(glance: &Glance, site: &str, waited: Duration) -> Result<(), Coll
         Ok(())
     } else if glance.loading && !glance.login {
         // The form is gone and the page has not come: the site's trouble, not the login's.
-        Err(CollectError::NotRendered { what: "the page after the login", seconds: waited.as_secs() })
+        Err(CollectError::NotRendered { what: "the page after the login", waited })
     } else {
         Err(CollectError::LoginUnclear { site, seconds: waited.as_secs() })
     }

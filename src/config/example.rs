@@ -57,13 +57,16 @@ fn account_field(text: &mut String, field: &AccountField) {
 }
 
 fn program_setting(text: &mut String, setting: &Setting) {
-    let Setting { variable, aliases, key, flag, kind, default, computed, help, obtain, .. } = setting;
+    let Setting { variable, aliases, key, flag, kind, default, computed, secret, help, obtain, .. } = setting;
     let _ = write!(text, "\n# {help}\n# Hint: {obtain}\n# Expected: {}. In chatferry.toml: {key}", kind.expected());
     if let Some(flag) = flag {
         let _ = write!(text, "; as a flag: {flag}");
     }
     if !aliases.is_empty() {
         let _ = write!(text, "; also as {}", aliases.join(", "));
+    }
+    if *secret {
+        let _ = write!(text, "\n# Or {variable}_FILE=/path/of/a/file of mode 0600");
     }
     if let Some(computed) = computed {
         let _ = write!(text, "\n# Default: {computed}");
@@ -110,6 +113,6 @@ mod tests {
             .collect();
         let config = load(&filled).unwrap();
         assert_eq!(config.accounts.len(), 1);
-        assert_eq!(filled.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())).count(), 18);
+        assert_eq!(filled.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())).count(), 21);
     }
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use validator::ValidateRange;
 
 mod accounts;
@@ -25,6 +26,7 @@ mod nearest;
 mod origin;
 mod reader;
 mod secret;
+mod server;
 mod sources;
 pub mod table;
 mod value;
@@ -74,6 +76,15 @@ pub struct CollectSettings {
     pub login_budget: LoginBudget,
 }
 
+/// Which RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct RabbitmqSettings {
+    /// Its address with user and password.
+    pub url: SecretString,
+    /// Who vouches for it, besides those whom this system trusts.
+    pub ca: Option<PathBuf>,
+}
+
 /// What is logged, and how it looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
@@ -96,6 +107,10 @@ pub struct Config {
     pub http_addr: SocketAddr,
     /// Chromium.
     pub browser: BrowserSettings,
+    /// RabbitMQ; `None`: the embedded bus.
+    pub rabbitmq: Option<RabbitmqSettings>,
+    /// MongoDB's address with user and password; `None`: the embedded store.
+    pub mongodb: Option<SecretString>,
     /// When a conversation is due.
     pub analysis: AnalysisSettings,
     /// How an account is collected.
@@ -130,12 +145,29 @@ impl Config {
         // Without a folder of packs there are still the built-in ones, so that accounts are judged too.
         let selectors_dir = settings.as_ref().map_or(PathBuf::new(), |config| config.selectors_dir.clone());
         let sites = known_sites(&selectors_dir);
-        let (accounts, warnings) = reader.accounts(&sites);
+        let (accounts, mut warnings) = reader.accounts(&sites);
+        warnings.extend(settings.as_ref().map(Self::in_the_clear).unwrap_or_default());
         let (listing, problems) = reader.finish();
         match settings {
             Some(config) if problems.is_empty() => Ok(Self { accounts, warnings, listing, ..config }),
             _ => Err(ConfigProblems(problems)),
         }
+    }
+
+    /// Passwords and chats that would cross a network unencrypted.
+    fn in_the_clear(&self) -> Vec<String> {
+        let servers = [
+            (table::RABBITMQ_URL.variable, "amqps://", self.rabbitmq.as_ref().map(|rabbitmq| &rabbitmq.url)),
+            (table::MONGODB_URI.variable, "tls=true", self.mongodb.as_ref()),
+        ];
+        let warn = |(variable, remedy, address): (&str, &str, Option<&SecretString>)| {
+            let hosts = server::in_the_clear(address?.expose_secret());
+            (!hosts.is_empty()).then(|| {
+                let hosts = hosts.join(", ");
+                format!("{variable}: password and chats go to {hosts} unencrypted; use {remedy} unless that network is yours")
+            })
+        };
+        servers.into_iter().filter_map(warn).collect()
     }
 }
 
@@ -149,6 +181,13 @@ impl Reader {
         let headless = self.value(&table::BROWSER_HEADLESS, value::parse_bool);
         let chromium = self.path(&table::CHROMIUM_PATH, None);
         let no_sandbox = self.optional(&table::BROWSER_NO_SANDBOX, value::parse_only_true);
+        let rabbitmq_url = self.server(&table::RABBITMQ_URL, server::is_amqp);
+        let rabbitmq_ca = self.path(&table::RABBITMQ_CA_PATH, None);
+        if rabbitmq_ca.is_some() && rabbitmq_url.is_none() {
+            let complaint = format!("has no effect without {}", table::RABBITMQ_URL.variable);
+            self.problem(&table::RABBITMQ_CA_PATH, complaint, "nothing".to_owned(), "remove it, or set the other");
+        }
+        let mongodb = self.server(&table::MONGODB_URI, server::is_mongo);
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
         let pass_interval = self.duration(&table::PASS_INTERVAL);
@@ -170,6 +209,8 @@ impl Reader {
             selectors_dir: selectors_dir?,
             http_addr: http_addr?,
             browser: BrowserSettings { headless: headless?, chromium, no_sandbox: no_sandbox.unwrap_or(false) },
+            rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
+            mongodb,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
             collect: CollectSettings { pass_interval: pass_interval?, login_budget: login_budget? },
             dry_run: dry_run?,

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::{self, AccountConfig};
 use super::layers::{Found, Layers};
 use super::table::{self, Presence, Setting};
 use super::value::Shown;
-use super::{Origin, Place, Problem};
+use super::{Origin, Place, Problem, server};
 use crate::domain::SiteId;
 
 /// A setting as `config show` gives it; never holds a secret.
@@ -23,6 +23,15 @@ pub struct Listed {
     pub value: String,
     /// Who says so.
     pub origin: Origin,
+}
+
+/// A server's address: shown as far as its host and path.
+struct ServerAddress(SecretString);
+
+impl Shown for ServerAddress {
+    fn shown(&self) -> String {
+        server::without_credentials(self.0.expose_secret())
+    }
 }
 
 /// Reads the settings one by one.
@@ -63,6 +72,16 @@ impl Reader {
         }
         self.list(setting, setting.computed.unwrap_or_default().to_owned(), Origin::default_value());
         None
+    }
+
+    /// The address of a server, which may hold a password; shown without it.
+    pub(super) fn server(
+        &mut self,
+        setting: &'static Setting,
+        is_usable: impl Fn(&str) -> bool,
+    ) -> Option<SecretString> {
+        let parse = |text: &str| is_usable(text).then(|| ServerAddress(SecretString::from(text)));
+        self.optional(setting, parse).map(|address| address.0)
     }
 
     /// A path, or the computed default.

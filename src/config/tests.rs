@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 14));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 17));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn all_problems_are_told_at_once() {
             ("CHATFERRY_ANALYSIS_QUIET", "10m"),
             ("CHATFERRY_HTTP_ADDR", "0.0.0.0:8787"),
             ("CHATFERRY_BROWSER_NO_SANDBOX", "0"),
-            ("RABBITMQ_URL", "amqp://u:canary@h/"),
+            ("RABBITMQ_URL", "http://u:canary@h/"),
             ("MONGODB_URI_FILE", "/nowhere"),
             ("AI_PROVIDER", "openai"),
             ("SENTRY_DSN", ""),
@@ -128,10 +128,32 @@ fn all_problems_are_told_at_once() {
     assert_eq!(problems, expected);
     let report = case.load().unwrap_err().to_string();
     for part in
-        ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset RABBITMQ_URL", "\"maybe\""]
+        ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset AI_PROVIDER", "\"maybe\""]
     {
         assert!(report.contains(part), "{part}: {report}");
     }
+    assert!(!report.contains("canary"), "{report}");
+}
+
+#[test]
+fn addresses_of_servers_are_shown_without_what_they_keep_secret() {
+    let case = Case::new().env(&[
+        ("RABBITMQ_URL", "amqp://user:canary@broker:5672/chats"),
+        ("MONGODB_URI", "mongodb://user:canary@store/chats?authSource=admin"),
+    ]);
+    let config = case.load().unwrap();
+    let shown = |name| config.listing.iter().find(|listed| listed.variable == name).unwrap().value.clone();
+    assert_eq!(shown("RABBITMQ_URL"), "amqp://••••@broker:5672/chats");
+    assert_eq!(shown("MONGODB_URI"), "mongodb://••••@store/chats?••••");
+    assert_eq!(config.rabbitmq.as_ref().unwrap().url.expose_secret(), "amqp://user:canary@broker:5672/chats");
+    assert_eq!(config.warnings.iter().filter(|warning| warning.contains("unencrypted")).count(), 2);
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+}
+
+#[test]
+fn a_certificate_without_a_broker_has_no_effect_and_is_refused() {
+    let problems = Case::new().env(&[("RABBITMQ_CA_PATH", "/ca.pem")]).problems();
+    assert_eq!(problems, ["RABBITMQ_CA_PATH @ environment"]);
 }
 
 #[test]

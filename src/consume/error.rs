@@ -29,6 +29,12 @@ pub enum ConsumeError {
         /// Whose consumer.
         queue: Queue,
     },
+    /// The process ended, again and again, with this event in hand.
+    #[error("chatferry ended {deaths} times while it had this event in hand")]
+    Deadly {
+        /// How often.
+        deaths: u32,
+    },
     /// A consumer or a bus gave another number of outcomes than it was given events: nobody can tell
     /// which event is settled.
     #[error("{who} gave {outcomes} outcomes for {events} events")]
@@ -45,7 +51,7 @@ pub enum ConsumeError {
 impl Fault for ConsumeError {
     fn class(&self) -> Class {
         match self {
-            Self::Misrouted { .. } => Class::Permanent,
+            Self::Misrouted { .. } | Self::Deadly { .. } => Class::Permanent,
             Self::Orphaned { .. } | Self::Panicked { .. } => Class::RETRY,
             Self::Miscounted { .. } => Class::Critical,
         }
@@ -53,7 +59,9 @@ impl Fault for ConsumeError {
 
     fn scope(&self) -> Scope {
         match self {
-            Self::Misrouted { .. } | Self::Orphaned { .. } | Self::Panicked { .. } => Scope::Event,
+            Self::Misrouted { .. } | Self::Orphaned { .. } | Self::Panicked { .. } | Self::Deadly { .. } => {
+                Scope::Event
+            }
             Self::Miscounted { .. } => Scope::Process,
         }
     }
@@ -62,6 +70,7 @@ impl Fault for ConsumeError {
         match self {
             Self::Misrouted { .. } => Code::EventInvalid,
             Self::Orphaned { .. } => Code::EventOrphaned,
+            Self::Deadly { .. } => Code::EventDeadly,
             Self::Panicked { .. } | Self::Miscounted { .. } => Code::Internal,
         }
     }

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`runner`] | delivery → handler → settlement; knows no handler |
+//! | [`journal`] | what is in hand, for the next process |
 //! | [`consequence`] | fault → settlement, and what the runner does next; pure |
 //! | [`archive`] | captured messages → store |
 //! | [`scheduler`] | due conversations → `analysis.requested` |
@@ -18,6 +19,7 @@ pub mod archive;
 pub mod consequence;
 pub mod drain;
 pub mod error;
+pub mod journal;
 pub mod mirror;
 pub mod projection;
 mod publish;
@@ -30,6 +32,7 @@ pub use analyze::Analyze;
 pub use archive::Archive;
 pub use drain::{Pipeline, Quiet, Stage};
 pub use error::ConsumeError;
+pub use journal::Journal;
 pub use mirror::{MirrorState, Mirroring};
 pub use runner::{Handler, Outcome, Received, Runner};
 pub use scheduler::Scheduler;

@@ -15,6 +15,7 @@ use futures::FutureExt;
 
 use super::consequence::{Next, is_wider_than_event, of_fault, of_outcome, reason};
 use super::error::ConsumeError;
+use super::journal::{self, Journal};
 use crate::domain::{Envelope, EventId};
 use crate::fault::{AnyFault, Class, Fault};
 use crate::lifecycle::Lifecycle;
@@ -72,6 +73,7 @@ pub struct Runner {
     handler: Arc<dyn Handler>,
     lifecycle: Lifecycle,
     schedule: RetrySchedule,
+    journal: Option<Arc<Journal>>,
     counters: Arc<Counters>,
 }
 
@@ -81,6 +83,8 @@ const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), D
 /// Why a subscription was given up.
 enum Ended {
     Stopping,
+    /// The suspects are through: events can be taken in batches again.
+    Relieved,
     Setback(AnyFault),
     Fatal(AnyFault),
 }
@@ -95,7 +99,14 @@ struct Verdicts {
 impl Runner {
     /// A runner that begins when it is [run](Self::run).
     pub fn new(bus: Arc<dyn Bus>, handler: Arc<dyn Handler>, lifecycle: Lifecycle, counters: Arc<Counters>) -> Self {
-        Self { bus, handler, lifecycle, schedule: SETBACKS, counters }
+        Self { bus, handler, lifecycle, schedule: SETBACKS, journal: None, counters }
+    }
+
+    /// The same with a journal of what is in hand, against events that kill the process.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = Some(journal);
+        self
     }
 
     /// The same with other waits after a setback.
@@ -118,6 +129,7 @@ impl Runner {
         while !self.lifecycle.is_stopping() {
             match self.serve(&mut setbacks).await {
                 Ended::Stopping => return,
+                Ended::Relieved => (),
                 Ended::Setback(fault) => {
                     setbacks += 1;
                     self.wait_out(&fault, setbacks).await;
@@ -133,12 +145,15 @@ impl Runner {
 
     /// One subscription, from its opening to its end.
     async fn serve(&self, setbacks: &mut u32) -> Ended {
-        let (queue, size) = (self.handler.queue(), self.handler.batch().max(1));
+        let queue = self.handler.queue();
+        let wary = self.journal.as_deref().filter(|journal| journal.is_wary());
+        let (prefetch, size) =
+            if wary.is_some() { (1, 1) } else { (self.handler.prefetch(), self.handler.batch().max(1)) };
         // Cancel-safe: a subscription that was not handed over holds nothing.
         let subscribed = tokio::select! {
             biased;
             () = self.lifecycle.soft.cancelled() => return Ended::Stopping,
-            subscribed = self.bus.subscribe(queue, self.handler.prefetch()) => subscribed,
+            subscribed = self.bus.subscribe(queue, prefetch) => subscribed,
         };
         let mut deliveries = match subscribed {
             Ok(deliveries) => deliveries,
@@ -167,6 +182,12 @@ impl Runner {
                 return ended;
             }
             *setbacks = 0;
+            if let Some(journal) = wary {
+                journal.give_up_after(usize::from(self.handler.prefetch()));
+                if !journal.is_wary() {
+                    return Ended::Relieved;
+                }
+            }
         }
     }
 
@@ -204,9 +225,29 @@ impl Runner {
 
     /// Reads the bodies, gives what could be read to the handler, and decides about each event.
     async fn take_in(&self, batch: &[Delivery]) -> Verdicts {
+        let _alone = match self.journal.as_deref().filter(|journal| journal.is_wary()) {
+            Some(journal) => Some(journal.alone.lock().await),
+            None => None,
+        };
+        let in_hand = self.journal.as_deref().map(|journal| InHand::begin(journal, batch));
+        let verdicts = self.judge(batch).await;
+        if let Some(in_hand) = in_hand {
+            in_hand.returned();
+        }
+        verdicts
+    }
+
+    async fn judge(&self, batch: &[Delivery]) -> Verdicts {
         let mut verdicts = Verdicts { settlements: Vec::with_capacity(batch.len()), next: Next::GoOn, fault: None };
         let (mut received, mut origins) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for delivery in batch {
+            let deaths = self.journal.as_ref().map_or(0, |journal| journal.deaths(delivery.id));
+            if deaths >= journal::DEATHS {
+                let error = ConsumeError::Deadly { deaths };
+                let dead = Settlement::Dead { code: error.code(), reason: error.to_string() };
+                self.note(&mut verdicts, (delivery.tag, delivery.id), delivery.failures, dead);
+                continue;
+            }
             match Envelope::parse(&delivery.body) {
                 Ok(envelope) => {
                     received.push(Received { envelope, failures: delivery.failures });
@@ -306,5 +347,38 @@ impl Runner {
             }
         }
         verdicts.settlements.push((tag, settlement));
+    }
+}
+
+/// A batch that the journal knows to be in hand, until this is dropped.
+struct InHand<'a> {
+    journal: &'a Journal,
+    ids: Vec<EventId>,
+}
+
+impl<'a> InHand<'a> {
+    fn begin(journal: &'a Journal, batch: &[Delivery]) -> Self {
+        let in_hand = Self { journal, ids: batch.iter().map(|delivery| delivery.id).collect() };
+        Self::said(journal.taken(&in_hand.ids));
+        in_hand
+    }
+
+    fn returned(mut self) {
+        Self::said(self.journal.returned(&std::mem::take(&mut self.ids)));
+    }
+
+    /// Without the journal the work goes on: only an event that kills the process would be found later.
+    fn said(written: std::io::Result<()>) {
+        if let Err(error) = written {
+            tracing::warn!(error.reason = %error, "the journal of what is in hand could not be written");
+        }
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if !self.ids.is_empty() {
+            Self::said(self.journal.let_go(&self.ids));
+        }
     }
 }

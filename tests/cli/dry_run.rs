@@ -46,3 +46,12 @@ async fn the_daemon_has_no_dry_run() {
     assert!(run.stderr.contains("what to do: use `chatferry --dry-run collect --once`"), "{}", run.stderr);
     assert!(!place.data_dir().exists());
 }
+
+#[tokio::test]
+async fn the_demo_has_no_dry_run() {
+    let place = Place::new();
+    let run = place.run(&["--dry-run", "demo"]).await;
+    assert_eq!(run.code(), Some(78), "{}", run.stderr);
+    assert!(run.stderr.contains("what to do: call it without --dry-run"), "{}", run.stderr);
+    assert!(!place.data_dir().exists());
+}

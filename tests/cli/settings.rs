@@ -5,7 +5,8 @@ use std::fs;
 use chatferry::demo::{Site, SiteOptions};
 
 use crate::refusal::{PACK, assert_nothing_collected, put_pack, refused, snapshot};
-use crate::support::{Place, Run};
+use crate::support::processes::turn;
+use crate::support::{Place, Run, assert_store_equals_site, small_site};
 
 /// An account of a site that nobody needs to reach.
 fn somewhere() -> Place {
@@ -47,8 +48,8 @@ async fn typos_in_the_environment_and_in_the_file_come_in_one_report() {
 
 #[tokio::test]
 async fn parts_that_this_version_lacks_are_refused_and_not_ignored() {
-    let place = somewhere().with("RABBITMQ_URL", "amqp://127.0.0.1:5672");
-    settings_refused(&place, &["collect", "--once"], &["RABBITMQ_URL"]).await;
+    let place = somewhere().with("AI_API_URL", "http://127.0.0.1:9/v1");
+    settings_refused(&place, &["collect", "--once"], &["AI_API_URL"]).await;
 }
 
 #[tokio::test]
@@ -69,6 +70,28 @@ async fn no_account_and_an_unknown_account() {
     assert!(run.stderr.contains("what to do: set <SITE>_USERNAME"), "{}", run.stderr);
     let unknown = ["collect", "--once", "--account", "demo/nobody"];
     settings_refused(&somewhere(), &unknown, &["there is no account demo/nobody", "there are: demo/default"]).await;
+}
+
+#[tokio::test]
+async fn one_broken_pack_stops_the_accounts_of_its_own_site_only() {
+    let _turn = turn().await;
+    let site = Site::start(small_site()).await.unwrap();
+    let place = Place::for_site(&site).with_pack(PACK);
+    let broken = PACK.replacen("row_shows_news", "row_shows_nows", 1);
+    fs::write(place.folder().join("packs/other.toml"), broken).unwrap();
+    let place = place.with("OTHER_USERNAME", "a").with("OTHER_PASSWORD", "b");
+    let run = place.run(&["collect", "--once", "--json"]).await;
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let faults = document["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 1, "{document}");
+    assert_eq!((&faults[0]["account"], &faults[0]["code"]), (&"other/default".into(), &"pack-invalid".into()));
+    assert_store_equals_site(&site, &place.exported().await);
+    let accounts = place.run(&["accounts", "list", "--json"]).await.expect_success();
+    let accounts: serde_json::Value = serde_json::from_str(&accounts.stdout).unwrap();
+    let other = accounts.as_array().unwrap().iter().find(|a| a["account"] == "other/default").unwrap();
+    assert_eq!((&other["status"]["state"], &other["status"]["code"]), (&"parked".into(), &"pack-invalid".into()));
+    site.stop().await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::collect::error::CollectError;
 use crate::collect::history::History;
 use crate::collect::verdict::{self, Drift};
 use crate::domain::event::SelectorsDrifted;
-use crate::domain::{Envelope, Event};
+use crate::domain::{Envelope, Event, GapReason};
 use crate::ports::page::{Glance, Matches, PageVerdict, Until};
 use crate::telemetry::Occurrence;
 use crate::telemetry::occurrences::SelectorFellBack;
@@ -36,10 +36,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The fault of a list that says there is more, which does not come. What was there is read all the same.
-    pub(super) fn incomplete_list(&self) -> CollectError {
-        let seconds = self.account.pack.pack.conversations.scroll.as_ref().map_or(0, |scroll| scroll.wait.as_secs());
-        CollectError::NotRendered { what: "the rest of the conversation list", seconds }
+    /// The fault of a list that was not seen to its end. What was there is read all the same.
+    pub(super) fn cut_list(&self, cut: GapReason) -> CollectError {
+        let scroll = self.account.pack.pack.conversations.scroll.as_ref();
+        match (cut, scroll) {
+            (GapReason::HistoryLimit, Some(scroll)) => CollectError::ListTooLong { steps: scroll.max_steps },
+            (_, scroll) => CollectError::NotRendered {
+                what: "the rest of the conversation list",
+                waited: scroll.map_or(Duration::ZERO, |scroll| scroll.wait),
+            },
+        }
     }
 
     /// Judges after the reading: the page may have changed under it.

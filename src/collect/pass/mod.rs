@@ -150,7 +150,7 @@ impl Pass<'_> {
         if let Some(error) = unreadable.filter(|_| found.read == 0) {
             return Err(error);
         }
-        if list.complete { Ok(()) } else { Err(self.incomplete_list()) }
+        list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
     }
 
     /// Opens the list's page and waits for it.
@@ -161,7 +161,7 @@ impl Pass<'_> {
         self.refuse(&glance)?;
         match verdict::of_list(&glance, usize::from(glance.list)) {
             PageVerdict::NotRendered => {
-                Err(CollectError::NotRendered { what: "the conversation list", seconds: pack.pages.timeout.as_secs() })
+                Err(CollectError::NotRendered { what: "the conversation list", waited: pack.pages.timeout })
             }
             _ => Ok(glance),
         }
@@ -190,7 +190,7 @@ impl Pass<'_> {
         self.refuse(&glance)?;
         let is_open = glance.opened.as_deref() == Some(proof);
         if !is_open || verdict::of_thread(&glance, usize::from(glance.thread)) == PageVerdict::NotRendered {
-            return Err(CollectError::NotRendered { what: "a conversation", seconds: pack.pages.timeout.as_secs() });
+            return Err(CollectError::NotRendered { what: "a conversation", waited: pack.pages.timeout });
         }
         let observed_at = self.clock.now();
         let zone = TimeZone::get(&pack.site.time_zone).unwrap_or(TimeZone::UTC);

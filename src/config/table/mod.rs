@@ -38,6 +38,10 @@ pub enum Kind {
     Text,
     /// An address of a web site.
     Url,
+    /// The address of a RabbitMQ.
+    AmqpUrl,
+    /// The address of a MongoDB, with the name of a database.
+    MongoUri,
 }
 
 impl Kind {
@@ -62,12 +66,14 @@ impl Kind {
             Self::LoginBudget => "attempts per time, such as 2/30m".to_owned(),
             Self::Text => "a text".to_owned(),
             Self::Url => "an https:// address without user name, query and fragment".to_owned(),
+            Self::AmqpUrl => "amqp:// or amqps://, user:password@, host and vhost".to_owned(),
+            Self::MongoUri => "mongodb:// or mongodb+srv://, host, / and the name of a database".to_owned(),
         }
     }
 
     /// Whether a wrong value may be quoted in a report: not where people might paste a credential.
     pub const fn is_quotable(self) -> bool {
-        !matches!(self, Self::Text | Self::Url | Self::Path)
+        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri)
     }
 }
 

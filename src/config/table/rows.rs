@@ -179,6 +179,41 @@ pub static DRAIN_TIMEOUT: Setting = Setting {
     ..ROW
 };
 
+/// RabbitMQ instead of the embedded bus.
+pub static RABBITMQ_URL: Setting = Setting {
+    variable: "RABBITMQ_URL",
+    key: "bus.rabbitmq_url",
+    kind: Kind::AmqpUrl,
+    computed: Some("the embedded bus, a queue in the data directory"),
+    secret: true,
+    help: "Where RabbitMQ is; without it the events stay in the data directory.",
+    obtain: "amqps://user:password@host/vhost, of a user who may configure, write and read what begins with chatferry.",
+    ..ROW
+};
+
+/// Who vouches for the broker.
+pub static RABBITMQ_CA_PATH: Setting = Setting {
+    variable: "RABBITMQ_CA_PATH",
+    key: "bus.rabbitmq_ca_path",
+    kind: Kind::Path,
+    computed: Some("the certificates that this system trusts"),
+    help: "The certificate of the authority that vouches for RabbitMQ, for amqps:// with a private one.",
+    obtain: "The PEM file that whoever runs the broker gives out.",
+    ..ROW
+};
+
+/// MongoDB instead of the embedded store.
+pub static MONGODB_URI: Setting = Setting {
+    variable: "MONGODB_URI",
+    key: "store.mongodb_uri",
+    kind: Kind::MongoUri,
+    computed: Some("the embedded store, a database in the data directory"),
+    secret: true,
+    help: "Where MongoDB is; without it everything is stored in the data directory.",
+    obtain: "mongodb://user:password@host/database or mongodb+srv://, of a user with the role readWrite on it.",
+    ..ROW
+};
+
 const fn absent(variable: &'static str, key: &'static str, instead: &'static str) -> Setting {
     Setting { variable, key, presence: Presence::Absent { instead, allowed: &[] }, ..ROW }
 }
@@ -187,14 +222,10 @@ const fn absent_secret(variable: &'static str, key: &'static str, instead: &'sta
     Setting { secret: true, ..absent(variable, key, instead) }
 }
 
-const BUS: &str = "this version has only the embedded bus";
-const STORE: &str = "this version has only the embedded store";
 const ANALYST: &str = "this version has only the built-in extractive analyst";
 const MIRROR: &str = "this version mirrors only to the local workbook";
 
-pub(super) static LATER: [Setting; 12] = [
-    absent_secret("RABBITMQ_URL", "bus.rabbitmq_url", BUS),
-    absent_secret("MONGODB_URI", "store.mongodb_uri", STORE),
+pub(super) static LATER: [Setting; 10] = [
     Setting {
         presence: Presence::Absent { instead: ANALYST, allowed: &["extractive"] },
         ..absent("AI_PROVIDER", "ai.provider", ANALYST)
@@ -210,13 +241,16 @@ pub(super) static LATER: [Setting; 12] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 14] = [
+pub(super) static IN_FORCE: [&Setting; 17] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
     &BROWSER_HEADLESS,
     &CHROMIUM_PATH,
     &BROWSER_NO_SANDBOX,
+    &RABBITMQ_URL,
+    &RABBITMQ_CA_PATH,
+    &MONGODB_URI,
     &ANALYSIS_QUIET,
     &ANALYSIS_MAX_WAIT,
     &PASS_INTERVAL,

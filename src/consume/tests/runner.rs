@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::scripted::{Scripted, delivery, envelope};
 use super::{EVENT_RETRY, Injected, STORE_AWAY, until, within};
-use crate::consume::{Handler, Outcome, Received, Runner};
+use crate::consume::{Handler, Journal, Outcome, Received, Runner};
 use crate::domain::EventId;
 use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::lifecycle::Lifecycle;
@@ -54,9 +54,21 @@ impl Play {
     where
         F: for<'a> Fn(&'a [Received]) -> futures::future::BoxFuture<'a, Consumed> + Send + Sync + 'static,
     {
+        Self::begin_with(bus, None, act)
+    }
+
+    /// With what an earlier process wrote into the journal.
+    fn begin_with<F>(bus: &Arc<Scripted>, journal: Option<Journal>, act: F) -> Self
+    where
+        F: for<'a> Fn(&'a [Received]) -> futures::future::BoxFuture<'a, Consumed> + Send + Sync + 'static,
+    {
         let (life, batches) = (Lifecycle::new(), Arc::default());
         let scene = Scene { act, batches: Arc::clone(&batches) };
-        Runner::new(Arc::new(Arc::clone(bus)), Arc::new(scene), life.clone(), Arc::default()).spawn();
+        let runner = Runner::new(Arc::new(Arc::clone(bus)), Arc::new(scene), life.clone(), Arc::default());
+        match journal {
+            Some(journal) => runner.with_journal(Arc::new(journal)).spawn(),
+            None => runner.spawn(),
+        }
         Self { bus: Arc::clone(bus), life, batches }
     }
 
@@ -334,4 +346,40 @@ async fn the_hard_stop_lets_the_batch_go_unsettled() {
     play.life.hard.cancel();
     until("the runner has ended", async || play.life.running().is_empty()).await;
     assert!(bus.settled().is_empty());
+}
+
+/// A journal that an earlier process left: deaths and events.
+fn journal(left: &[(u32, u64)]) -> (tempfile::TempDir, Journal) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let lines: Vec<String> = left.iter().map(|(deaths, number)| format!("{deaths} {}\n", id(*number))).collect();
+    std::fs::write(&path, lines.concat()).unwrap();
+    let journal = Journal::open(&path).unwrap();
+    (folder, journal)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_hand_when_the_process_died_is_taken_one_at_a_time() {
+    let single = |number| vec![delivery(number, 0)];
+    let bus = Scripted::of([single(1), single(2), single(3), vec![delivery(4, 0), delivery(5, 0)]]);
+    let (_folder, left) = journal(&[(1, 1), (2, 3)]);
+    let play = Play::begin_with(&bus, Some(left), |batch| Box::pin(async move { all_done(batch) }));
+    assert_eq!(play.settled(5).await, vec![Settlement::Done; 5]);
+    assert_eq!(*play.batches.lock().unwrap(), [1, 1, 1, 2], "batches come back when the suspects are through");
+    assert_eq!(bus.opened(), 2);
+    play.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_that_killed_three_times_is_buried_unseen_and_its_neighbours_are_not_disturbed() {
+    let bus = Scripted::of([vec![delivery(1, 0), delivery(2, 0), delivery(3, 0)], vec![delivery(2, 0)]]);
+    let (_folder, left) = journal(&[(3, 2)]);
+    let play = Play::begin_with(&bus, Some(left), |batch| Box::pin(async move { all_done(batch) }));
+    let settled = play.settled(4).await;
+    let (settled, replayed) = (&settled[..], bus.settled()[3].clone());
+    assert_eq!((&settled[0], &settled[3]), (&Settlement::Done, &Settlement::Done));
+    assert!(matches!(&settled[1], Settlement::Dead { code: Code::EventDeadly, .. }), "{settled:?}");
+    assert_eq!(replayed, (2, Settlement::Done), "a replay by a human is a new chance");
+    assert_eq!(*play.batches.lock().unwrap(), [2, 1]);
+    play.end().await;
 }
