@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -15,11 +16,13 @@ fn folder(place: &Place) -> PathBuf {
     place.data_dir().join("demo-seed-1-20x2000-live")
 }
 
-/// Starts the live demo and waits until its first pass is done.
+/// Starts the live demo and waits until it is live: after the first pass, and again after the report.
 async fn serving(place: &Place) -> Watched {
     let arguments: Vec<&str> = SERVE.into_iter().chain(["2000"]).collect();
     let mut program = Watched::start(place, &arguments);
-    program.until_log(&["pass complete: "]).await;
+    for _ in 0..2 {
+        program.until_log(&["account.state=live"]).await;
+    }
     program
 }
 
@@ -44,7 +47,7 @@ async fn a_live_demo_begins_anew_but_not_under_one_that_runs() {
     let ended = first.end().await;
     assert!(ended.status.success(), "{}\n{}", ended.status, ended.log.join("\n"));
     let folder = folder(&place);
-    until(std::time::Duration::from_secs(5), "its browser is gone", || of_profile(&folder).is_empty()).await;
+    until(Duration::from_secs(5), "its browser is gone", || of_profile(&folder).is_empty()).await;
 
     // The same site again, from nothing: everything is new.
     let mut third = serving(&place).await;

@@ -81,7 +81,7 @@ async fn one_broken_pack_stops_the_accounts_of_its_own_site_only() {
     fs::write(place.folder().join("packs/other.toml"), broken).unwrap();
     let place = place.with("OTHER_USERNAME", "a").with("OTHER_PASSWORD", "b");
     let run = place.run(&["collect", "--once", "--json"]).await;
-    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert_eq!(run.code(), Some(78), "{}", run.stderr);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let faults = document["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 1, "{document}");
