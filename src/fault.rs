@@ -109,6 +109,8 @@ codes! {
     DatabaseFailed = "database-failed", "Report this with the log line; the data on disk is unchanged.";
     /// A selector pack can't be read or breaks a rule.
     PackInvalid = "pack-invalid", "Correct the selector pack at the line named; `chatferry selectors check` repeats the report.";
+    /// Another process collects the account.
+    AccountHeld = "account-held", "Nothing: the other process collects it. To collect here, stop that one first.";
     /// No pack exists for the named site.
     PackUnknown = "pack-unknown", "Name an existing pack, or put <site>.toml into the selectors folder.";
     /// The owner has not yet acknowledged the site's terms for an unverified pack.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::App;
-use crate::collect::Collector;
+use crate::app::{App, Role};
+use crate::collect::Account;
 use crate::config::Sources;
 use crate::consume::{Pipeline, Quiet};
 use crate::demo::{Site, SiteOptions};
@@ -122,10 +122,10 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     }
     let outcome = collect(&app, &site, &args, begun).await;
     if args.serve
-        && let Ok((collector, pipeline)) = outcome
+        && let Ok((account, pipeline)) = outcome
     {
         site.trickle(LIVE_EVERY);
-        app.lifecycle.spawn("collect demo/default", async move { collector.run().await });
+        app.keep_collecting(account);
         out::line("live messages trickle in; press Ctrl-C to stop");
         app.lifecycle.soft.cancelled().await;
         drop(pipeline);
@@ -158,14 +158,14 @@ fn begin_anew(folder: &Path) -> Result<(), Failure> {
 }
 
 /// The pass, the drain, and the report.
-async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Collector, Pipeline), Failure> {
-    let pipeline = app.start_pipeline(if args.serve { Duration::from_secs(2) } else { Duration::ZERO });
+async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Arc<Account>, Pipeline), Failure> {
+    let pipeline = app.start_pipeline(&Role::ALL, if args.serve { Duration::from_secs(2) } else { Duration::ZERO })?;
     let Some(account) = app.accounts(None).0.into_iter().next() else {
         return Err(Failure::said("chatferry: the demo's account is missing", exit::INTERNAL));
     };
     let display = Display::new();
-    let collector = app.collector(account, display.sink());
-    let summary = collector.once().await?;
+    let pass = async |held| app.collector(account.clone(), held, display.sink()).once().await;
+    let summary = app.tenure().once(&account.id, pass).await?;
     match pipeline.drained(DRAIN_DEADLINE).await? {
         Quiet::Yes => {}
         Quiet::No { stage, left, fault } => {
@@ -201,7 +201,7 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
         );
     }
     if stages.are_equal() {
-        Ok((collector, pipeline))
+        Ok((account, pipeline))
     } else {
         Err(Failure::said("chatferry: the counts of the stages differ; see the log above", exit::FAULTS))
     }

@@ -116,7 +116,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::ChromiumFailed
         | Code::SandboxUnavailable
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked => TRY_LATER,
+        Code::DataDirLocked | Code::AccountHeld => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
         | Code::BrowserGone

@@ -5,33 +5,56 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{self, Failure};
-use crate::app::{App, VERSION};
+use crate::app::{App, Role, VERSION};
 use crate::config::Config;
 use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
-use crate::telemetry::{Occurrence, ProgressSink};
+use crate::telemetry::Occurrence;
 
 /// Shortest time between two writes of the workbook.
 const MIRROR_EVERY: Duration = Duration::from_secs(5);
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {}
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Only this share of the work, beside other processes; needs RABBITMQ_URL and MONGODB_URI
+    #[arg(long, value_name = "ROLE", value_enum, value_delimiter = ',')]
+    role: Vec<Role>,
+}
+
+impl RunArgs {
+    fn roles(&self) -> Vec<Role> {
+        if self.role.is_empty() { Role::ALL.to_vec() } else { self.role.clone() }
+    }
+}
 
 /// Runs until a signal, or until a fault that stops the process.
 ///
 /// # Errors
 /// What keeps the daemon from starting; late tasks at its end.
-pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
+pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     if config.dry_run {
         return Err(Failure::said(
             "chatferry: the daemon has no dry run\n  what to do: use `chatferry --dry-run collect --once`.",
             exit::CONFIG,
         ));
     }
+    let roles = args.roles();
+    let has = |role| roles.contains(&role);
+    if !Role::ALL.into_iter().all(has) && (config.rabbitmq.is_none() || config.mongodb.is_none()) {
+        let left: Vec<&str> = Role::ALL.into_iter().filter(|role| !has(*role)).map(Role::as_str).collect();
+        return Err(Failure::said(
+            format!(
+                "chatferry: nobody would do the rest of the work ({}): the embedded bus and store belong to one process\n  \
+                 what to do: leave --role out, or set RABBITMQ_URL and MONGODB_URI.",
+                left.join(", ")
+            ),
+            exit::CONFIG,
+        ));
+    }
     let app = App::open(config).await?;
     let counters = app.counters.clone();
     ProgramStarted { version: VERSION }.emit(&counters);
-    let (accounts, broken) = app.accounts(None);
+    let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
     for (account, fault) in &broken {
         app.park(account.clone(), fault).await?;
     }
@@ -42,15 +65,15 @@ pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
     }
     let signals = app.lifecycle.on_signals().map_err(crate::fault::AnyFault::from)?;
     let signals = tokio::spawn(signals);
-    app.start_web().await?;
-    let _pipeline = app.start_pipeline(MIRROR_EVERY);
-    if accounts.is_empty() {
+    if has(Role::Web) {
+        app.start_web().await?;
+    }
+    let _pipeline = app.start_pipeline(&roles, MIRROR_EVERY)?;
+    if has(Role::Collect) && accounts.is_empty() {
         tracing::warn!("no account is configured: nothing will be collected");
     }
     for account in accounts {
-        let name = format!("collect {}", account.id);
-        let collector = app.collector(account, ProgressSink::default());
-        app.lifecycle.spawn(name, async move { collector.run().await });
+        app.keep_collecting(account);
     }
     app.lifecycle.soft.cancelled().await;
     ProgramStopping { cause: "stop" }.emit(&counters);
@@ -73,9 +96,9 @@ mod tests {
         config.data_dir = case.dir.path().join("data");
         config.http_addr = ([127, 0, 0, 1], 0).into();
         config.browser.chromium = Some(case.dir.path().join("no-chromium"));
-        let failure = run(RunArgs {}, config.clone()).await.unwrap_err();
+        let failure = run(RunArgs::default(), config.clone()).await.unwrap_err();
         assert_eq!(failure.code(), exit::CONFIG, "{failure:?}");
-        let accounts = crate::app::open_store(&config).unwrap().accounts().await.unwrap();
+        let accounts = crate::app::open_store(&config).await.unwrap().accounts().await.unwrap();
         assert_eq!((accounts[0].state, accounts[0].code), (AccountState::Parked, Some(Code::ChromiumMissing)));
     }
 }

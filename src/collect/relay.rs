@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spool::{Pending, Spool};
-use crate::fault::AnyFault;
+use super::spool::{Pending, PendingGap, Spool};
+use crate::fault::{AnyFault, Code};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
 use crate::ports::{Bus, Outgoing, Store};
 use crate::resilience::RetrySchedule;
-use crate::telemetry::occurrences::{EventPublished, PublishFailed};
+use crate::telemetry::occurrences::{EventPublished, LeaseChanged, PublishFailed};
 use crate::telemetry::{Counters, Occurrence};
 
 /// Events published together: one durable commit of the embedded bus takes 0.2 ms, so a batch of some
@@ -116,10 +116,15 @@ impl Relay {
 
     async fn pass_gaps_on(&self) -> Result<(), AnyFault> {
         let gaps = self.spool.gaps().await?;
-        let Some((last, _)) = gaps.last() else { return Ok(()) };
-        let last = *last;
-        for (_, gap) in gaps {
-            self.store.record_gap(&gap).await?;
+        let Some(last) = gaps.last().map(|pending| pending.seq) else { return Ok(()) };
+        for PendingGap { gap, epoch, .. } in gaps {
+            match self.store.record_gap(&gap, epoch).await {
+                // The account is another's now, who sees for himself what is missing.
+                Err(fault) if fault.code() == Code::LeaseLost => {
+                    LeaseChanged { account: &gap.account, epoch, what: "lost", fault: Some(&fault) }.emit(&self.counters);
+                }
+                recorded => recorded?,
+            }
         }
         Ok(self.spool.gaps_recorded(last).await?)
     }

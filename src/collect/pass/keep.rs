@@ -62,6 +62,7 @@ impl Pass<'_> {
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
+            epoch: self.epoch,
             complete,
             // A conversation with a hole is read again, whatever its row shows.
             row_digest: gap.is_none().then_some(row_digest),
@@ -121,6 +122,7 @@ impl Pass<'_> {
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
+            epoch: self.epoch,
             complete: cursor.complete,
             // Forgotten, so that the next pass tries again.
             row_digest: None,

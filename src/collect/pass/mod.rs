@@ -74,6 +74,8 @@ pub struct Pass<'a> {
     pub clock: &'a dyn Clock,
     /// How far back.
     pub depth: Depth,
+    /// The epoch of the account's lease.
+    pub epoch: Option<u64>,
     /// Ends the pass between two steps.
     pub stop: &'a tokio_util::sync::CancellationToken,
     /// For a person who watches.

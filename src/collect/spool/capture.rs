@@ -37,6 +37,8 @@ pub struct Capture {
     pub account: AccountId,
     /// The conversation.
     pub conversation: ConversationRef,
+    /// The epoch of the lease under which it was read.
+    pub epoch: Option<u64>,
     /// True if nothing is missing between its start and its end.
     pub complete: bool,
     /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.
@@ -47,6 +49,17 @@ pub struct Capture {
     pub open_gap: Option<GapReason>,
     /// News about gaps for the store; `closed_at` set: what can be seen again.
     pub gaps: Vec<Gap>,
+}
+
+/// A gap that the store should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingGap {
+    /// Its place in the spool.
+    pub seq: i64,
+    /// The gap.
+    pub gap: Gap,
+    /// The epoch of the lease under which it was seen.
+    pub epoch: Option<u64>,
 }
 
 /// An event that waits for its confirm.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 mod capture;
 mod schema;
 
-pub use capture::{Capture, Cursor, Known, Pending};
+pub use capture::{Capture, Cursor, Known, Pending, PendingGap};
 
 use super::error::CollectError;
 use crate::domain::{AccountId, ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
@@ -123,7 +123,7 @@ impl Spool {
                 ])?;
             }
             for gap in &capture.gaps {
-                insert_gap(connection, gap)?;
+                insert_gap(connection, gap, capture.epoch)?;
             }
             Ok(())
         };
@@ -249,14 +249,14 @@ impl Spool {
         Ok(self.db.write(write).await?)
     }
 
-    /// Gaps that the store should hear of, with their place in the spool.
+    /// Gaps that the store should hear of.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn gaps(&self) -> Result<Vec<(i64, Gap)>, CollectError> {
-        let read = |connection: &Connection| -> Result<Vec<(i64, Gap)>, SqliteError> {
+    pub async fn gaps(&self) -> Result<Vec<PendingGap>, CollectError> {
+        let read = |connection: &Connection| -> Result<Vec<PendingGap>, SqliteError> {
             let mut statement = connection.prepare_cached(
-                "SELECT seq, account, conversation, reason, seen_from_us, since_us, closed_us FROM gap ORDER BY seq LIMIT 1000",
+                "SELECT seq, account, conversation, reason, seen_from_us, since_us, closed_us, epoch FROM gap ORDER BY seq LIMIT 1000",
             )?;
             let mut rows = statement.query([])?;
             let mut list = Vec::new();
@@ -271,7 +271,8 @@ impl Spool {
                         since: time(row.get(5)?).unwrap_or_default(),
                         closed_at: row.get::<_, Option<i64>>(6)?.and_then(time),
                     };
-                    list.push((row.get(0)?, gap));
+                    let epoch = row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned);
+                    list.push(PendingGap { seq: row.get(0)?, gap, epoch });
                 }
             }
             Ok(list)
@@ -367,9 +368,9 @@ fn insert_pending(connection: &Connection, event: &Outgoing) -> Result<(), Sqlit
     Ok(())
 }
 
-fn insert_gap(connection: &Connection, gap: &Gap) -> Result<(), SqliteError> {
+fn insert_gap(connection: &Connection, gap: &Gap, epoch: Option<u64>) -> Result<(), SqliteError> {
     connection
-        .prepare_cached("INSERT INTO gap (account, conversation, reason, seen_from_us, since_us, closed_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .prepare_cached("INSERT INTO gap (account, conversation, reason, seen_from_us, since_us, closed_us, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![
             gap.account.to_string(),
             gap.conversation.as_bytes(),
@@ -377,6 +378,7 @@ fn insert_gap(connection: &Connection, gap: &Gap) -> Result<(), SqliteError> {
             gap.seen_from.map(Timestamp::as_microsecond),
             gap.since.as_microsecond(),
             gap.closed_at.map(Timestamp::as_microsecond),
+            epoch.map(u64::cast_signed),
         ])?;
     Ok(())
 }

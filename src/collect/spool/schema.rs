@@ -46,4 +46,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- Drifts that were told, so that each is told once.
         CREATE TABLE drift (account TEXT NOT NULL, field TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (account, field)) WITHOUT ROWID;
     ",
+}, Migration {
+    component: "spool",
+    version: 2,
+    // Under which lease a gap was seen: the store refuses what a late owner tells.
+    sql: "ALTER TABLE gap ADD COLUMN epoch INTEGER;",
 }];

@@ -179,6 +179,17 @@ pub static DRAIN_TIMEOUT: Setting = Setting {
     ..ROW
 };
 
+/// How long an account waits for a process that died.
+pub static LEASE_TTL: Setting = Setting {
+    variable: "CHATFERRY_LEASE_TTL",
+    key: "lease.ttl",
+    kind: Kind::Duration(2 * SECOND, HOUR),
+    default: Some("30s"),
+    help: "How long an account stays with a process that no longer renews its lease; then another one may take it.",
+    obtain: "Shorter means a faster takeover, and less patience with a store that is slow or away.",
+    ..ROW
+};
+
 /// RabbitMQ instead of the embedded bus.
 pub static RABBITMQ_URL: Setting = Setting {
     variable: "RABBITMQ_URL",
@@ -241,7 +252,7 @@ pub(super) static LATER: [Setting; 10] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 17] = [
+pub(super) static IN_FORCE: [&Setting; 18] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -255,6 +266,7 @@ pub(super) static IN_FORCE: [&Setting; 17] = [
     &ANALYSIS_MAX_WAIT,
     &PASS_INTERVAL,
     &LOGIN_BUDGET,
+    &LEASE_TTL,
     &DRY_RUN,
     &LOG_LEVEL,
     &LOG_FORMAT,

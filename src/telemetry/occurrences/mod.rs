@@ -15,11 +15,12 @@ pub mod pipeline;
 pub mod program;
 
 pub use collect::{
-    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, RowsLeftOut,
-    SelectorFellBack,
+    AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
+    PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried,
+    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped, DeadLettersReplayed,
+    DeliveryDead, DeliveryRetried,
     EventPublished, MirrorFailed, MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised,
     StoppedOverFault,
 };
