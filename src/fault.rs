@@ -155,6 +155,16 @@ codes! {
     Unroutable = "unroutable", "Restore the queue bindings; the events wait in the spool.";
     /// The bus can't be reached.
     BusUnavailable = "bus-unavailable", "Check the broker; events wait in the spool and go out by themselves.";
+    /// The broker refused the connection: credentials, virtual host, permissions or certificate.
+    BusRefused = "bus-refused", "Correct the broker's address: user, password, virtual host, permissions, or the certificate authority.";
+    /// The broker takes no events for the time being: its memory or disk alarm is on.
+    BrokerBlocked = "broker-blocked", "Free memory or disk space on the broker; events wait in the spool and go out by themselves.";
+    /// A queue holds as many events as it may.
+    QueueFull = "queue-full", "Find out why its consumers fall behind; events wait in the spool and go out by themselves.";
+    /// A queue or exchange exists with other arguments than ours.
+    TopologyMismatch = "topology-mismatch", "Compare the queue named in the message; when it is empty, delete it, and it is declared anew.";
+    /// The broker gave an event out too often without an answer.
+    DeliveryLimit = "delivery-limit", "Look in the log for what ended the consumers, mend it, then replay the dead letter.";
     /// An event can't be read: not ours, or of an unknown version.
     EventInvalid = "event-invalid", "Look at the dead letter; upgrade if it comes from a newer version.";
     /// An event refers to something that the store does not hold.

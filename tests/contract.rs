@@ -13,3 +13,7 @@ mod bus;
 mod store;
 #[path = "contract/embedded.rs"]
 mod embedded;
+#[path = "support/rabbitmq.rs"]
+mod rabbit_node;
+#[path = "contract/rabbitmq.rs"]
+mod rabbitmq;

@@ -115,6 +115,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::ChromiumMissing
         | Code::ChromiumFailed
         | Code::SandboxUnavailable
+        | Code::BusRefused
+        | Code::TopologyMismatch
         | Code::HttpAddressUnusable => CONFIG,
         Code::DataDirLocked | Code::AccountHeld => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
@@ -136,6 +138,9 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::HistoryIncomplete
         | Code::Unroutable
         | Code::BusUnavailable
+        | Code::BrokerBlocked
+        | Code::QueueFull
+        | Code::DeliveryLimit
         | Code::EventInvalid
         | Code::EventOrphaned
         | Code::EventDeadly

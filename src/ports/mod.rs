@@ -14,7 +14,7 @@ pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest};
 pub use backlog::Backlog;
-pub use bus::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
+pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
 pub use mirror::{Mirror, MirrorOutcome, MirrorRow, MirrorStatus, Projection};
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

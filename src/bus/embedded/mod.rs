@@ -19,9 +19,8 @@ use async_trait::async_trait;
 use super::{BusError, topology};
 use crate::domain::{EventId, EventType};
 use crate::fault::AnyFault;
-use crate::ports::{Bus, Deliveries, Outgoing, Queue, QueueDepth};
+use crate::ports::{Bus, DeadLetter, Deliveries, Outgoing, Queue, QueueDepth};
 use crate::sqlite::Database;
-pub use dead::DeadLetter;
 use lane::Lane;
 pub use schema::MIGRATIONS;
 use subscription::Subscription;
@@ -169,5 +168,17 @@ impl Bus for EmbeddedBus {
             .await
             .map_err(BusError::from)?;
         Ok(count.cast_unsigned())
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        Ok(Self::list_dead(self).await?)
+    }
+
+    async fn replay_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(Self::replay_dead(self, ids).await?)
+    }
+
+    async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(Self::drop_dead(self, ids).await?)
     }
 }

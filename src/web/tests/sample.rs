@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, GapReason,
-    MessageKey, Priority, Sentiment, Text, Verdict,
+    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
+    GapReason, MessageKey, Priority, Sentiment, Text, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
-    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, Deliveries, DueConversation, DueRule, MessageRange,
-    Outgoing, Queue, QueueDepth, Store, StoredMessage,
+    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, DueConversation, DueRule,
+    MessageRange, Outgoing, Queue, QueueDepth, Store, StoredMessage,
 };
 use crate::web::WebState;
 use crate::web::survey::Survey;
@@ -97,6 +97,15 @@ impl Bus for Trouble {
         self.meet().await
     }
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
+        self.meet().await
+    }
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        self.meet().await
+    }
+    async fn replay_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
+        self.meet().await
+    }
+    async fn drop_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
         self.meet().await
     }
 }
