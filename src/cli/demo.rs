@@ -15,9 +15,10 @@ use super::exit::{self, Failure};
 use super::{configured, out};
 use crate::app::{App, Role};
 use crate::collect::Account;
-use crate::config::Sources;
+use crate::config::{Config, Sources};
 use crate::consume::{Pipeline, Quiet};
 use crate::demo::{Site, SiteOptions};
+use crate::domain::{AccountId, Conversation};
 use crate::fault::AnyFault;
 use crate::lifecycle::data_dir::LOCK;
 use crate::lifecycle::{DataDir, LifecycleError};
@@ -105,6 +106,9 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     settings_for(&site, &args, &mut sources);
     let mut config = configured(sources)?;
     config.accounts.retain(|account| account.id.site().as_str() == "demo");
+    if config.mongodb.is_some() {
+        label(&mut config, &args)?;
+    }
     config.data_dir = demo_dir(&config.data_dir, &args);
     if args.serve {
         begin_anew(&config.data_dir)?;
@@ -180,19 +184,23 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
     let truth = site.truth();
     let titles: std::collections::HashSet<&str> =
         truth.iter().map(|message| message.conversation_id.as_str()).collect();
-    let counts = app.store.counts(None).await?;
-    let mirrored = pipeline.mirror.state().borrow().outcome.clone();
+    let own = ConversationFilter { account: Some(account.id.clone()), limit: None };
+    let conversations = app.store.conversations(&own).await?;
+    let counts = app.store.counts(Some(&account.id)).await?;
+    let shown = app.store.mirrored().await?;
+    let mirrored = conversations.iter().filter(|conversation| shown.contains_key(&conversation.key));
     let stages = Stages {
         site: Stage { conversations: titles.len() as u64, messages: truth.len() as u64 },
         collected: Stage { conversations: summary.found.conversations, messages: app.spool.captured().await? },
         stored: Stage { conversations: counts.conversations, messages: counts.messages },
         analysed: Stage { conversations: counts.analysed_conversations, messages: counts.analysed_messages },
-        mirrored: mirrored
-            .as_ref()
-            .map_or(Stage { conversations: 0, messages: 0 }, |m| Stage { conversations: m.rows, messages: m.messages }),
+        mirrored: Stage {
+            conversations: mirrored.clone().count() as u64,
+            messages: mirrored.map(|conversation| conversation.messages).sum(),
+        },
     };
     let seconds = begun.elapsed().as_secs_f64();
-    print_report(app, &stages, summary.found.new, seconds).await?;
+    print_report(app, &conversations, &stages, summary.found.new, seconds).await?;
     if args.json {
         let csv = app.workbook().with_extension("csv");
         out::json(
@@ -207,12 +215,15 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
     }
 }
 
-async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Result<(), Failure> {
+async fn print_report(
+    app: &App,
+    conversations: &[Conversation],
+    stages: &Stages,
+    new: u64,
+    seconds: f64,
+) -> Result<(), Failure> {
     let analyses = app.store.latest_analyses().await?;
-    let rows = app
-        .store
-        .conversations(&ConversationFilter::default())
-        .await?
+    let rows = conversations
         .iter()
         .map(|c| {
             let analysis = analyses.get(&c.key);
@@ -254,6 +265,18 @@ fn settings_for(site: &Site, args: &DemoArgs, sources: &mut Sources) {
     if !sources.environment.contains_key("LOG_LEVEL") {
         sources.environment.insert("LOG_LEVEL".to_owned(), if args.serve { "info" } else { "warn" }.into());
     }
+}
+
+/// An account of its own for each shape of the site, and for each start of a live one: a store that outlives
+/// the demo holds what earlier sites said.
+fn label(config: &mut Config, args: &DemoArgs) -> Result<(), Failure> {
+    let live = if args.serve { format!("-live-{}", jiff::Timestamp::now().as_second()) } else { String::new() };
+    let label = format!("seed-{}-{}x{}{live}", args.seed, args.conversations, args.messages);
+    for account in &mut config.accounts {
+        account.id = AccountId::new(account.id.site().clone(), &label)
+            .map_err(|error| Failure::said(format!("chatferry: {error}"), exit::INTERNAL))?;
+    }
+    Ok(())
 }
 
 /// A folder of its own for each shape of the site, so that runs of different sites don't mix.

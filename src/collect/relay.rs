@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::spool::{Pending, PendingGap, Spool};
 use crate::fault::{AnyFault, Code};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
-use crate::ports::{Bus, Outgoing, Store};
+use crate::ports::{Bus, BusState, Outgoing, Store};
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{EventPublished, LeaseChanged, PublishFailed};
 use crate::telemetry::{Counters, Occurrence};
@@ -17,6 +19,11 @@ use crate::telemetry::{Counters, Occurrence};
 const BATCH: u32 = 1000;
 /// Waits after a failure; the spool keeps everything meanwhile.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(100), Duration::from_secs(30));
+
+/// Longest wait for a blocked broker's word before it is tried all the same.
+const BLOCKED: Duration = Duration::from_secs(30);
+/// Between two looks at whether it is still blocked; nothing is sent for that.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Publishes what the spool holds.
 pub struct Relay {
@@ -45,6 +52,11 @@ impl Relay {
                 }
                 // What is still there goes out after the next start.
                 Err(_) if self.lifecycle.is_stopping() => return,
+                Err(fault) if fault.code() == Code::BrokerBlocked => {
+                    PublishFailed { fault: &fault }.emit(&self.counters);
+                    self.wait_while_blocked().await;
+                    continue;
+                }
                 Err(fault) => {
                     PublishFailed { fault: &fault }.emit(&self.counters);
                     setbacks += 1;
@@ -56,6 +68,18 @@ impl Relay {
                 () = self.lifecycle.soft.cancelled() => (),
                 () = self.spool.news.notified(), if wait.is_none() => (),
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => (),
+            }
+        }
+    }
+
+    /// A broker with an alarm is not asked again and again: it says by itself when it takes events again.
+    async fn wait_while_blocked(&self) {
+        let end = Instant::now() + BLOCKED;
+        while matches!(self.bus.state(), BusState::Blocked { .. }) && Instant::now() < end {
+            // Cancel-safe: neither arm holds anything.
+            tokio::select! {
+                () = self.lifecycle.soft.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => (),
             }
         }
     }

@@ -193,6 +193,12 @@ pub trait Bus: Send + Sync {
     /// Retryable while the bus can't be reached.
     async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault>;
 
+    /// Tries the way of an event where no consumer looks: publishes one, takes it, and leaves nothing.
+    ///
+    /// # Errors
+    /// What keeps events from going that way.
+    async fn probe(&self) -> Result<(), AnyFault>;
+
     /// Whether it can be used now; never waits.
     fn state(&self) -> BusState {
         BusState::Connected

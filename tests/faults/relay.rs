@@ -58,6 +58,10 @@ impl Bus for Scripted {
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
         Ok(0)
     }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
     async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
         Ok(Vec::new())
     }

@@ -48,6 +48,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
     }
 }
 
+/// How long a fault lasts: the one thing that is waited for without a condition. Never for something to
+/// happen.
+pub async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// What a run of the program left behind.
 #[derive(Debug)]
 pub struct Run {

@@ -14,6 +14,7 @@ mod declare;
 mod headers;
 mod ledger;
 mod link;
+mod probe;
 mod publish;
 mod subscription;
 
@@ -223,6 +224,10 @@ impl Bus for RabbitBus {
 
     async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
         Ok(self.0.drop_dead(ids).await?)
+    }
+
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(self.0.probe().await?)
     }
 
     fn state(&self) -> BusState {

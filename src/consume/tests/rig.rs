@@ -302,6 +302,10 @@ impl Bus for Unconfirmed {
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
         self.bus.dead_letters().await
     }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Bus::probe(&self.bus).await
+    }
+
     async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
         Bus::list_dead(&self.bus).await
     }

@@ -99,6 +99,10 @@ impl Bus for Trouble {
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
         self.meet().await
     }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
     async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
         self.meet().await
     }
@@ -271,6 +275,7 @@ pub fn well() -> Survey {
         dead_letters: Ok(0),
         pending: Ok(0),
         captured: Ok(2_408),
+        flowing: Ok(()),
         writable: Ok(()),
     }
 }
