@@ -3,11 +3,10 @@
 //! A direction reads ahead only so far that a reader who stands still is felt by the writer, as it
 //! would be without a proxy between them.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,7 +53,7 @@ impl Drop for Open<'_> {
 /// What both directions of a connection share.
 struct Shared<'a> {
     /// The other side has vanished; there is no way back.
-    vanished: Cell<bool>,
+    vanished: AtomicBool,
     counts: &'a Counts,
     generation: u64,
 }
@@ -73,7 +72,7 @@ impl Shared<'_> {
 impl Stream {
     pub async fn run(mut self, mut client: TcpStream) {
         let open = Open::new(&self.counts);
-        let shared = Shared { vanished: Cell::new(false), counts: &self.counts, generation: self.generation };
+        let shared = Shared { vanished: AtomicBool::new(false), counts: &self.counts, generation: self.generation };
         let order = *self.orders.borrow_and_update();
         if let Some(ending) = shared.ending(&order) {
             drop(open);
@@ -194,9 +193,9 @@ impl Direction<'_> {
                 left = way.limit;
             }
             if order.toxics.fate == Fate::HalfOpen {
-                self.shared.vanished.set(true);
+                self.shared.vanished.store(true, Ordering::SeqCst);
             }
-            let vanished = self.shared.vanished.get();
+            let vanished = self.shared.vanished.load(Ordering::SeqCst);
             if vanished {
                 self.shared.counts.swallowed.fetch_add(queued as u64, Ordering::SeqCst);
                 queue.clear();
