@@ -14,7 +14,7 @@ use super::support::eventually;
 use super::support::proxy::{Fate, Proxy, Toxics, Way};
 
 /// Long enough that only a hang reaches it.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A server that sends back what it gets, and the proxy before it.
 struct Echo {
