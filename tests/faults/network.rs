@@ -2,7 +2,7 @@
 //! open already, and nothing else. Other tests trust it.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +19,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A server that sends back what it gets, and the proxy before it.
 struct Echo {
     proxy: Proxy,
-    addr: SocketAddr,
     serving: JoinHandle<()>,
 }
 
@@ -31,7 +30,7 @@ impl Drop for Echo {
 
 async fn echo() -> Echo {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let proxy = Proxy::to(listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         loop {
@@ -42,7 +41,7 @@ async fn echo() -> Echo {
             });
         }
     });
-    Echo { proxy: Proxy::to(addr), addr, serving }
+    Echo { proxy, serving }
 }
 
 impl Echo {
@@ -247,17 +246,20 @@ async fn a_limit_passes_so_many_more_bytes_and_closes() {
 
 #[tokio::test]
 async fn the_end_of_either_side_reaches_the_other_and_a_server_that_is_away_resets() {
-    let echo = echo().await;
-    let stream = echo.connection().await;
-    // The client resets: the server's side must not stay open.
-    stream.set_zero_linger().unwrap();
-    drop(stream);
-    all_closed(&echo.proxy).await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = Proxy::to(listener.local_addr().unwrap());
+    // One side resets: the other must not take it for an end in good order.
+    for client_resets in [true, false] {
+        let client = TcpStream::connect(proxy.addr()).await.unwrap();
+        let (server, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
+        let (resetting, mut other) = if client_resets { (client, server) } else { (server, client) };
+        resetting.set_zero_linger().unwrap();
+        drop(resetting);
+        assert_eq!(next(&mut other).await, Err(ErrorKind::ConnectionReset), "{client_resets}");
+    }
+    all_closed(&proxy).await;
     // The server is away.
-    let nobody = echo.addr;
-    drop(echo);
-    eventually("the server's port is closed", async || TcpStream::connect(nobody).await.is_err().then_some(())).await;
-    let proxy = Proxy::to(nobody);
+    drop(listener);
     let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
     assert_eq!(next(&mut stream).await, Err(ErrorKind::ConnectionReset));
     // The proxy is dropped.

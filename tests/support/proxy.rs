@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// What happens to bytes on their way in one direction. The default passes them at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -128,7 +128,6 @@ pub struct Proxy {
     orders: watch::Sender<Order>,
     taken: watch::Receiver<u64>,
     counts: Arc<Counts>,
-    accepting: JoinHandle<()>,
     /// Bound, never listening: the port stays ours while it refuses.
     _port: TcpSocket,
 }
@@ -149,7 +148,9 @@ impl Proxy {
         let (tell, taken) = watch::channel(0);
         let counts = Arc::new(Counts::default());
         let door = Door { addr, upstream, seed, orders: watched, taken: tell, counts: counts.clone() };
-        Self { addr, orders, taken, counts, accepting: tokio::spawn(door.keep(listener)), _port: port }
+        // It ends when there is nobody left to give it orders.
+        tokio::spawn(door.keep(listener));
+        Self { addr, orders, taken, counts, _port: port }
     }
 
     /// Where to connect to.
@@ -208,12 +209,6 @@ impl Proxy {
         let [accepted, up, down, writes, swallowed] =
             [accepted, up, down, writes, swallowed].map(|count| count.load(Ordering::SeqCst));
         Traffic { accepted, up, down, writes, swallowed }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 
