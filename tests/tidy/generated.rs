@@ -23,7 +23,7 @@ pub fn is_fresh(path: &str, wanted: &str) {
         return;
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == wanted, "{path} is out of date; run: UPDATE_REFERENCE=1 cargo test --test tidy generated");
+    assert!(found == wanted, "{path} is out of date; run: UPDATE_REFERENCE=1 cargo test --test tidy fresh");
 }
 
 /// The schema of an event's data. An exhaustive match: a new type of event has a schema.
