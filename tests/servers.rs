@@ -5,8 +5,6 @@
 mod support;
 #[path = "support/mongod.rs"]
 mod mongod;
-#[path = "support/proxy.rs"]
-mod proxy;
 #[path = "support/rabbitmq.rs"]
 mod rabbitmq;
 

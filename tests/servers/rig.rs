@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::mongod::{Mongod, fresh_database};
 use crate::oracle;
-use crate::proxy::Proxy;
+use crate::support::proxy::Proxy;
 use crate::rabbitmq::RabbitNode;
 use crate::script::Script;
 use crate::support::processes::send;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::mongod::Mongod;
-use crate::proxy::{Fate, Proxy, Toxics, Way};
+use crate::support::proxy::{Fate, Proxy, Toxics, Way};
 use crate::rabbitmq::RabbitNode;
 use crate::rig::Rig;
 use crate::script::Script;

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 pub mod packs;
+pub mod proxy;
 pub mod web_page;
 
 /// Longest life of one run of the program in a test: far more than it needs, so that only a hang
