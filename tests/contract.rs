@@ -17,3 +17,7 @@ mod embedded;
 mod rabbit_node;
 #[path = "contract/rabbitmq.rs"]
 mod rabbitmq;
+#[path = "contract/mongo.rs"]
+mod mongo;
+#[path = "support/mongod.rs"]
+mod mongod;

@@ -109,6 +109,7 @@ pub const fn of_code(code: Code) -> u8 {
         Code::ConfigInvalid
         | Code::DataDirUnusable
         | Code::DataCorrupt
+        | Code::StoreRefused
         | Code::PackInvalid
         | Code::PackUnknown
         | Code::TermsNotAcknowledged
@@ -118,9 +119,10 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::BusRefused
         | Code::TopologyMismatch
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked | Code::AccountHeld => TRY_LATER,
+        Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
+        | Code::StoreUnavailable
         | Code::BrowserGone
         | Code::PageCrashed
         | Code::PageTimeout
