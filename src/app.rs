@@ -298,7 +298,7 @@ impl App {
         let path = self.data_dir.path().to_owned();
         let unusable = move || {
             data_dir::check_writable(&path)
-                .map_err(|source| crate::lifecycle::LifecycleError::DataDir { path: path.clone(), source }.into())
+                .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
         };
         let state = WebState {
             store: self.store.clone(),

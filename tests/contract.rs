@@ -13,11 +13,11 @@ mod bus;
 mod store;
 #[path = "contract/embedded.rs"]
 mod embedded;
-#[path = "support/rabbitmq.rs"]
-mod rabbit_node;
-#[path = "contract/rabbitmq.rs"]
-mod rabbitmq;
 #[path = "contract/mongo.rs"]
 mod mongo;
 #[path = "support/mongod.rs"]
 mod mongod;
+#[path = "support/rabbitmq.rs"]
+mod rabbit_node;
+#[path = "contract/rabbitmq.rs"]
+mod rabbitmq;

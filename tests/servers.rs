@@ -2,11 +2,11 @@
 //! frozen, networks that cut and swallow. Whatever happens, what was collected is stored once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
 #[path = "support/mongod.rs"]
 mod mongod;
 #[path = "support/rabbitmq.rs"]
 mod rabbitmq;
+mod support;
 
 #[path = "servers/collectors.rs"]
 mod collectors;

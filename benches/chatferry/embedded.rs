@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chatferry::app::App;
+use chatferry::app::{App, Role};
 use chatferry::collect::Spool;
 use chatferry::collect::spool::{Capture, Known};
 use chatferry::domain::conversation::ConversationRef;
@@ -49,7 +49,7 @@ async fn one(data_dir: &Path) -> (f64, f64) {
     let app = App::open(rig::config(data_dir, None)).await.unwrap();
     fill(&app.spool).await;
     let (begun, cpu) = (Instant::now(), rig::cpu_seconds());
-    let pipeline = app.start_pipeline(Duration::from_secs(3600));
+    let pipeline = app.start_pipeline(&Role::ALL, Duration::from_secs(3600)).unwrap();
     while app.store.counts(None).await.unwrap().messages < u64::from(EVENTS) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -64,6 +64,7 @@ pub async fn fill(spool: &Spool) {
     for conversation in 0..EVENTS / PER_CONVERSATION {
         let events = (0..PER_CONVERSATION).map(|n| event(conversation, n)).collect();
         let capture = Capture {
+            epoch: None,
             account: account(),
             conversation: reference(conversation),
             complete: true,

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::BrowserError;
-use super::profile::{LesserUser, lesser_user};
+use super::profile::{LesserUser, forget_sockets, lesser_user, socket_folder};
 
 /// How long Chromium may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -130,6 +130,7 @@ impl ChromiumProcess {
         self.kill();
         group_gone(self.group, CLOSE_TIMEOUT).await;
         end_left_over(&self.profile).await;
+        forget_sockets(&self.profile);
     }
 
     /// Whether every renderer of this browser runs under seccomp, as the kernel says.
@@ -200,9 +201,10 @@ fn kept_environment(profile: &Path) -> Vec<(String, String)> {
         .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect();
     let home = profile.display().to_string();
-    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"] {
+    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         kept.push((name.to_owned(), home.clone()));
     }
+    kept.push(("TMPDIR".to_owned(), socket_folder(profile).display().to_string()));
     // Without an address Chromium looks for a session bus and logs a dozen failures.
     kept.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), "disabled:".to_owned()));
     kept

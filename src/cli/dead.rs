@@ -13,8 +13,8 @@ use super::out;
 use crate::app::Backbone;
 use crate::config::Config;
 use crate::domain::EventId;
-use crate::lifecycle::DataDir;
 use crate::fault::AnyFault;
+use crate::lifecycle::DataDir;
 use crate::ports::DeadLetter;
 use crate::telemetry::occurrences::{DeadLettersDropped, DeadLettersReplayed};
 use crate::telemetry::{Counters, Occurrence};
@@ -79,7 +79,11 @@ pub enum DeadCommand {
 pub async fn run(command: DeadCommand, config: &Config) -> Result<(), Failure> {
     let changes = matches!(command, DeadCommand::Replay { .. } | DeadCommand::Drop { .. });
     // A daemon that runs knows its embedded queues by heart; they are not changed under its hands.
-    let _alone = if changes && config.rabbitmq.is_none() { Some(DataDir::open(&config.data_dir).map_err(AnyFault::from)?) } else { None };
+    let _alone = if changes && config.rabbitmq.is_none() {
+        Some(DataDir::open(&config.data_dir).map_err(AnyFault::from)?)
+    } else {
+        None
+    };
     let backbone = Backbone::open(config, &config.data_dir).await?;
     let outcome = on(&backbone, command, config.dry_run).await;
     backbone.close().await;
@@ -135,10 +139,7 @@ fn of_code(mut letters: Vec<DeadLetter>, code: Option<&str>) -> Vec<DeadLetter> 
 
 fn known(letters: &[DeadLetter], id: EventId) -> Result<DeadLetter, Failure> {
     letters.iter().find(|letter| letter.id == id).cloned().ok_or_else(|| {
-        Failure::said(
-            format!("chatferry: there is no dead letter {id}; `chatferry dead list` shows all"),
-            exit::FAULTS,
-        )
+        Failure::said(format!("chatferry: there is no dead letter {id}; `chatferry dead list` shows all"), exit::FAULTS)
     })
 }
 
@@ -223,7 +224,10 @@ fn show(letter: &DeadLetter, body: bool, as_json: bool) -> Result<(), Failure> {
     }
     if body {
         let pretty = serde_json::to_string_pretty(&event()).unwrap_or_default();
-        out::line(&format!("\n{}", pretty.lines().map(|line| out::printable(&line.into())).collect::<Vec<_>>().join("\n")));
+        out::line(&format!(
+            "\n{}",
+            pretty.lines().map(|line| out::printable(&line.into())).collect::<Vec<_>>().join("\n")
+        ));
     } else {
         out::line("\n--body shows the event itself, with the chat text that it may hold");
     }

@@ -18,8 +18,8 @@ use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError, data_dir};
-use crate::ports::page::{Browser, SessionRequest};
 use crate::ports::BusState;
+use crate::ports::page::{Browser, SessionRequest};
 use crate::selectors::Library;
 use crate::telemetry::Counters;
 
@@ -119,14 +119,14 @@ fn report(findings: &[Finding], as_json: bool) {
 }
 
 fn settings(config: &Config) -> Finding {
-    let accounts = crate::config::count(config.accounts.len(), "account");
-    match config.accounts.is_empty() {
-        true => Finding::warning(
+    match config.accounts.len() {
+        0 => Finding::warning(
             "settings",
             "no account is configured: nothing will be collected",
             "Set <SITE>_USERNAME and <SITE>_PASSWORD (see .env.example).",
         ),
-        false => Finding::ok("settings", format!("in order, {accounts}")),
+        1 => Finding::ok("settings", "in order, 1 account"),
+        accounts => Finding::ok("settings", format!("in order, {accounts} accounts")),
     }
 }
 
@@ -157,9 +157,10 @@ fn data_dir(config: &Config) -> (Finding, Option<DataDir>) {
         Err(LifecycleError::DataDirLocked { .. }) => {
             let finding = match data_dir::check_writable(&config.data_dir) {
                 Ok(()) => Finding::ok("data directory", format!("{path} is in use by a chatferry that runs")),
-                Err(source) => {
-                    Finding::fault("data directory", &LifecycleError::DataDir { path: config.data_dir.clone(), source }.into())
-                }
+                Err(source) => Finding::fault(
+                    "data directory",
+                    &LifecycleError::DataDir { path: config.data_dir.clone(), source }.into(),
+                ),
             };
             (finding, None)
         }

@@ -7,8 +7,8 @@ use clap::Args;
 use super::exit::{self, Failure};
 use crate::app::{App, Role, VERSION};
 use crate::config::Config;
-use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
 use crate::telemetry::Occurrence;
+use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
 
 /// Shortest time between two writes of the workbook.
 const MIRROR_EVERY: Duration = Duration::from_secs(5);

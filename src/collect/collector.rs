@@ -94,11 +94,7 @@ impl Collector {
                 Err(fault) => fault,
             };
             failures += 1;
-            let wait = if self.is_over() {
-                None
-            } else {
-                ONCE.delay_for(failures, fault.class(), fastrand::f64())
-            };
+            let wait = if self.is_over() { None } else { ONCE.delay_for(failures, fault.class(), fastrand::f64()) };
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,

@@ -145,7 +145,8 @@ impl Relay {
             match self.store.record_gap(&gap, epoch).await {
                 // The account is another's now, who sees for himself what is missing.
                 Err(fault) if fault.code() == Code::LeaseLost => {
-                    LeaseChanged { account: &gap.account, epoch, what: "lost", fault: Some(&fault) }.emit(&self.counters);
+                    LeaseChanged { account: &gap.account, epoch, what: "lost", fault: Some(&fault) }
+                        .emit(&self.counters);
                 }
                 recorded => recorded?,
             }

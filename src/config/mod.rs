@@ -215,7 +215,11 @@ impl Reader {
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
-            collect: CollectSettings { pass_interval: pass_interval?, login_budget: login_budget?, lease_ttl: lease_ttl? },
+            collect: CollectSettings {
+                pass_interval: pass_interval?,
+                login_budget: login_budget?,
+                lease_ttl: lease_ttl?,
+            },
             dry_run: dry_run?,
             log: LogOptions { levels: levels?, format: format?, colour },
             drain_timeout: drain_timeout?,

@@ -140,7 +140,8 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn messages(&self, key: &ConversationKey, range: MessageRange) -> Result<Vec<StoredMessage>, AnyFault>;
 
-    /// Keeps an analysis. False if one of this id was there: the first stays.
+    /// Keeps an analysis. Of two with one id the one that covers more messages stays (older messages may be
+    /// found after the newest was analysed), else the first; false if this one does not.
     ///
     /// # Errors
     /// Retryable while the store is away.

@@ -120,9 +120,7 @@ impl Fault for WebError {
             | Self::Listen { .. }
             | Self::Serve { .. }
             | Self::CheckBroken
-            | Self::Blocked { .. } => {
-                self.code().action().to_owned()
-            }
+            | Self::Blocked { .. } => self.code().action().to_owned(),
             Self::AddressNotOurs { addr } => {
                 format!("Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.", addr.port())
             }

@@ -72,7 +72,8 @@ async fn one_of_two_collects_and_the_other_takes_over_when_it_is_killed() {
     eventually("the first one collects", async || holds(&first).then_some(())).await;
     let second = Consumer::start(collecting(&scene.net, &scene.site), "collect");
     scene.stored().await;
-    eventually("the second one stands by", async || second.log().contains("account held elsewhere").then_some(())).await;
+    eventually("the second one stands by", async || second.log().contains("account held elsewhere").then_some(()))
+        .await;
     assert!(!holds(&second));
     assert_eq!(logins(&scene.site), 1, "both logged in");
 

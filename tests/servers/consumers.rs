@@ -36,19 +36,27 @@ async fn any_number_of_consumers_share_the_work() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_that_are_apart_do_the_same() {
     let mut rig = rig(1002, 0).await;
-    rig.consumers = ["archive", "archive", "analyze", "mirror"].map(|role| Consumer::start(rig.net.place(), role)).into();
+    rig.consumers =
+        ["archive", "archive", "analyze", "mirror"].map(|role| Consumer::start(rig.net.place(), role)).into();
     rig.say_all().await;
     rig.assert_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_killed_before_and_after_its_effect_costs_nothing() {
-    for (seed, point) in [(1010, "delivery.taken:2"), (1011, "archive.stored"), (1012, "analyze.saved"), (1013, "scheduler.requested")] {
+    for (seed, point) in
+        [(1010, "delivery.taken:2"), (1011, "archive.stored"), (1012, "analyze.saved"), (1013, "scheduler.requested")]
+    {
         let mut rig = rig(seed, 0).await;
         let mut doomed = Consumer::start(rig.net.place().with("CHATFERRY_CRASH_AT", point), CONSUMING);
         rig.say_all().await;
         let status = doomed.ended().await;
-        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{point}: {status}\n{}", doomed.log());
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(9),
+            "{point}: {status}\n{}",
+            doomed.log()
+        );
         doomed.place().unset("CHATFERRY_CRASH_AT");
         doomed.again();
         rig.consumers = vec![doomed];

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +20,10 @@ use tokio::task::JoinHandle;
 
 use crate::mongod::{Mongod, fresh_database};
 use crate::oracle;
-use crate::support::proxy::Proxy;
 use crate::rabbitmq::RabbitNode;
 use crate::script::Script;
 use crate::support::processes::send;
+use crate::support::proxy::Proxy;
 use crate::support::{Place, eventually};
 
 /// The roles of a process that consumes.
@@ -181,8 +180,7 @@ impl Producer {
         let folder = tempfile::tempdir().unwrap();
         let spool = Arc::new(Spool::open(folder.path(), false).unwrap());
         let counters = Arc::new(Counters::default());
-        let mut producer =
-            Self { spool, store, url: net.rabbitmq_url(), counters, relay: None, _folder: folder };
+        let mut producer = Self { spool, store, url: net.rabbitmq_url(), counters, relay: None, _folder: folder };
         producer.restart_relay().await;
         producer
     }
@@ -275,9 +273,4 @@ impl Rig {
         self.producer.stop().await;
         self.bus.close().await;
     }
-}
-
-/// True if one of these lines is in the file.
-pub fn has_line(log: &Path, words: &[&str]) -> bool {
-    std::fs::read_to_string(log).unwrap_or_default().lines().any(|line| words.iter().all(|word| line.contains(word)))
 }

@@ -2,16 +2,18 @@
 //!
 //! `scripts/faults --seeds N [--from SEED]` plays many; the tests play the first few.
 
+#![allow(clippy::print_stdout)] // what is played is what a person asked to see
+
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::mongod::Mongod;
-use crate::support::proxy::{Fate, Proxy, Toxics, Way};
 use crate::rabbitmq::RabbitNode;
 use crate::rig::Rig;
 use crate::script::Script;
 use crate::support::pause;
+use crate::support::proxy::{Fate, Proxy, Toxics, Way};
 
 /// How many schedules the tests play, unless told otherwise.
 const SEEDS: u64 = 6;

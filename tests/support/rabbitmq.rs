@@ -226,9 +226,11 @@ fn free_ports<const N: usize>() -> [u16; N] {
 fn definitions(vhosts: u32) -> String {
     let names: Vec<String> = (0..vhosts.max(1)).map(|n| format!("t{n}")).collect();
     let vhosts: Vec<_> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
-    let everything = |vhost| serde_json::json!({
-        "user": "chatferry", "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"
-    });
+    let everything = |vhost| {
+        serde_json::json!({
+            "user": "chatferry", "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"
+        })
+    };
     let permissions: Vec<_> = names.iter().map(everything).collect();
     let users = [serde_json::json!({ "name": "chatferry", "password": "s3cret-canary", "tags": "administrator" })];
     serde_json::json!({ "users": users, "vhosts": vhosts, "permissions": permissions }).to_string()

@@ -176,7 +176,8 @@ impl Bus for EmbeddedBus {
             let table = schema::table(Queue::Archive);
             let (id, body) = ([0_u8; 16], b"probe".as_slice());
             c.execute(&format!("INSERT INTO {table} (seq, id, kind, body) VALUES (-1, ?1, 'probe', ?2)"), (id, body))?;
-            let read: Vec<u8> = c.query_row(&format!("SELECT body FROM {table} WHERE seq = -1"), [], |row| row.get(0))?;
+            let read: Vec<u8> =
+                c.query_row(&format!("SELECT body FROM {table} WHERE seq = -1"), [], |row| row.get(0))?;
             c.execute(&format!("DELETE FROM {table} WHERE seq = -1"), [])?;
             if read == body { Ok(()) } else { Err(SqliteError::Unreadable("event")) }
         };

@@ -13,7 +13,8 @@ pub(super) fn save_analysis(connection: &Connection, analysis: &Analysis) -> Res
     let inserted = connection
         .prepare_cached(
             "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET messages = excluded.messages,
+                 created_at = excluded.created_at, document = excluded.document WHERE excluded.messages > analyses.messages",
         )?
         .execute(params![
             analysis.id.as_bytes(),

@@ -19,10 +19,9 @@ pub use collect::{
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped, DeadLettersReplayed,
-    DeliveryDead, DeliveryRetried,
-    EventPublished, MirrorFailed, MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised,
-    StoppedOverFault,
+    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
+    DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,
+    PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
 pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
 

@@ -45,10 +45,16 @@ pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
     second.verdict.summary = "Another answer.".into();
     assert!(!store.save_analysis(&second).await.unwrap());
     let store = fixture.open().await;
-    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first));
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.analysis(&analysis("c", 4, "m", 4, 10).id).await.unwrap(), None);
+    // Messages older than the newest were found: the answer that knows them stays, whichever comes first.
+    let mut fuller = first.clone();
+    fuller.messages += 1;
+    assert!(store.save_analysis(&fuller).await.unwrap());
+    assert!(!store.save_analysis(&first).await.unwrap());
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(fuller));
     // Many at once: one of them is the first.
-    let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", n, 10)));
+    let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", 4, n)));
     let saved = futures::future::join_all(answers.map(async |(store, one)| store.save_analysis(&one).await.unwrap()));
     assert_eq!(saved.await.into_iter().filter(|first| *first).count(), 1);
 }
