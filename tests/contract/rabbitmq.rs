@@ -54,6 +54,10 @@ impl crate::bus::BusFixture for Rabbit {
     async fn open_without_drift(&self) -> Arc<dyn Bus> {
         self.reopen(without_drift).await
     }
+
+    fn returns_in_order(&self) -> bool {
+        false
+    }
 }
 
 mod rabbit_bus {
