@@ -15,5 +15,7 @@ mod store;
 mod embedded;
 #[path = "support/rabbitmq.rs"]
 mod rabbit_node;
+#[path = "contract/rabbit_outages.rs"]
+mod rabbit_outages;
 #[path = "contract/rabbitmq.rs"]
 mod rabbitmq;

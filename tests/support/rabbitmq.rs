@@ -228,6 +228,11 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
+/// One more free port, for another listener.
+pub fn free_port() -> u16 {
+    free_ports::<1>()[0]
+}
+
 /// One user and some virtual hosts; made while the node starts, since `rabbitmqctl` takes a second for each.
 fn definitions(vhosts: u32) -> String {
     let names: Vec<String> = (0..vhosts.max(1)).map(|n| format!("t{n}")).collect();

@@ -232,7 +232,11 @@ impl Deliveries for Subscription {
         if let Some(error) = &self.ended {
             return Err(error.clone().into());
         }
-        let first = self.wait().await?;
+        let first = match self.wait().await {
+            Ok(first) => first,
+            // lapin tells an end once, and then nothing for ever.
+            Err(error) => return Err(self.ended.insert(error).clone().into()),
+        };
         let mut taken = vec![self.hold(first)];
         while taken.len() < max {
             let Some(next) = self.consumer.next().now_or_never() else { break };

@@ -76,7 +76,7 @@ pub fn event(n: u32) -> Outgoing {
     typed(EventType::MessageCaptured, n)
 }
 
-fn typed(kind: EventType, n: u32) -> Outgoing {
+pub fn typed(kind: EventType, n: u32) -> Outgoing {
     let id = EventId::of(kind, &[&n.to_le_bytes()]);
     Outgoing {
         id,
@@ -91,7 +91,7 @@ pub fn number(delivery: &Delivery) -> u32 {
     u32::try_from(body["n"].as_u64().unwrap()).unwrap()
 }
 
-fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
+pub fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
     deliveries.iter().map(number).collect()
 }
 
@@ -120,7 +120,7 @@ pub async fn settle_all(deliveries: &mut dyn Deliveries, of: &[Delivery], settle
     deliveries.settle(of.iter().map(|delivery| (delivery.tag, settlement.clone())).collect()).await.unwrap();
 }
 
-async fn depth(bus: &dyn Bus, queue: Queue) -> (u64, u64) {
+pub async fn depth(bus: &dyn Bus, queue: Queue) -> (u64, u64) {
     let depths = bus.depths().await.unwrap();
     let QueueDepth { ready, in_flight, .. } = *depths.iter().find(|depth| depth.queue == queue).unwrap();
     (ready, in_flight)
