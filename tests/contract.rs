@@ -19,5 +19,7 @@ mod mongo;
 mod mongod;
 #[path = "support/rabbitmq.rs"]
 mod rabbit_node;
+#[path = "contract/rabbit_outages.rs"]
+mod rabbit_outages;
 #[path = "contract/rabbitmq.rs"]
 mod rabbitmq;

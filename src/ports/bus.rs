@@ -213,7 +213,8 @@ pub trait Bus: Send + Sync {
 #[async_trait]
 pub trait Deliveries: Send {
     /// Waits for at least one delivery, then gives what is there, at most `max`. Deliveries come in
-    /// the order of publishing, except that retries come when they are due.
+    /// the order of publishing, except that retries come when they are due, and that a broker may give
+    /// what another subscription left in any order.
     ///
     /// Cancel-safe: a delivery is either returned or stays with the bus.
     ///

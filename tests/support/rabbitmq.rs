@@ -94,6 +94,7 @@ impl RabbitNode {
         fs::write(path("definitions.json"), definitions(wishes.vhosts)).unwrap();
         let environment = vec![
             ("HOME", path("")),
+            ("ERL_CRASH_DUMP_BYTES", "0".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
             ("RABBITMQ_NODENAME", format!("chatferry-{}-{number}@localhost", std::process::id())),
             ("RABBITMQ_DIST_PORT", dist.to_string()),
@@ -165,7 +166,8 @@ impl RabbitNode {
                 connection.close(200, "OK".into()).await.unwrap();
                 return;
             }
-            assert!(Instant::now() < end, "the node does not start:\n{}", self.log());
+            let runs = self.server.lock().unwrap().as_ref().is_some_and(Guarded::runs);
+            assert!(runs && Instant::now() < end, "the node does not start:\n{}", self.log());
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -201,11 +203,13 @@ impl RabbitNode {
         self.ctl(&["set_vm_memory_high_watermark", if on { "0.000001" } else { "0.6" }]);
     }
 
-    /// What the server has written into its log and to its output.
+    /// The end of what the server has written into its log and to its output.
     pub fn log(&self) -> String {
         let files = fs::read_dir(self.folder.path().join("log")).into_iter().flatten().flatten().map(|e| e.path());
         let files = files.chain([self.folder.path().join("output")]);
-        files.filter_map(|path| fs::read_to_string(path).ok()).collect()
+        let texts = files.filter_map(|path| fs::read_to_string(path).ok());
+        let ends = texts.map(|text| text.lines().rev().take(40).map(|line| format!("{line}\n")).collect::<Vec<_>>());
+        ends.flat_map(|lines| lines.into_iter().rev()).collect()
     }
 
     fn signal(&self, signal: Signal) {
@@ -215,11 +219,18 @@ impl RabbitNode {
     }
 }
 
-/// Free ports of the loopback. They are free when this returns; that another program takes one before the
-/// server does is possible and has not been seen.
+/// Free ports of the loopback, below those that the system gives to outgoing connections: of those one may
+/// be taken again before the server, which takes seconds to start, listens on it.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let free =
+        || (0..1000).map(|_| fastrand::u16(12_000..32_000)).find_map(|n| TcpListener::bind(("127.0.0.1", n)).ok());
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| free().expect("no free port"));
     listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// One more free port, for another listener.
+pub fn free_port() -> u16 {
+    free_ports::<1>()[0]
 }
 
 /// One user and some virtual hosts; made while the node starts, since `rabbitmqctl` takes a second for each.

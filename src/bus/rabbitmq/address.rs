@@ -19,9 +19,6 @@ use tokio::time::timeout;
 
 use crate::bus::BusError;
 
-/// Longest time from the first packet to a usable connection.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-
 /// Seconds between two signs of life, unless the address names others; a dead peer is noticed after two.
 const HEARTBEAT: u16 = 10;
 
@@ -31,6 +28,8 @@ pub(super) struct Address {
     /// `host:port/virtual host`.
     pub shown: String,
     tls: OwnedTLSConfig,
+    /// Longest wait for an answer, and for a connection from the first packet until it can be used.
+    pub patience: Duration,
 }
 
 impl std::fmt::Debug for Address {
@@ -41,7 +40,7 @@ impl std::fmt::Debug for Address {
 
 impl Address {
     /// Reads `amqp[s]://…`, and the certificate authorities in a PEM file.
-    pub fn parse(url: &SecretString, ca_file: Option<&PathBuf>) -> Result<Self, BusError> {
+    pub fn parse(url: &SecretString, ca_file: Option<&PathBuf>, patience: Duration) -> Result<Self, BusError> {
         let wrong = |what: &str| BusError::Address(what.to_owned());
         // The parser's own complaint would quote the address, with its password.
         let parsed = url::Url::parse(url.expose_secret()).map_err(|_| wrong("it is no URL"))?;
@@ -69,7 +68,7 @@ impl Address {
             })?),
             None => None,
         };
-        Ok(Self { uri, shown, tls: OwnedTLSConfig { identity: None, cert_chain } })
+        Ok(Self { uri, shown, tls: OwnedTLSConfig { identity: None, cert_chain }, patience })
     }
 
     /// A connection under this name, within a deadline.
@@ -80,7 +79,7 @@ impl Address {
         let plug = Plug::default();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let runtime = lapin::runtime::default_runtime().map_err(|error| self.unavailable(&error.to_string()))?;
-        let (held, tls) = (plug.clone(), self.tls.clone());
+        let (held, tls, patience) = (plug.clone(), self.tls.clone(), self.patience);
         let connecting = Connection::connector(
             self.uri.clone(),
             runtime,
@@ -97,11 +96,11 @@ impl Address {
                     }
                 };
                 let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-                Ok(timeout(CONNECT_DEADLINE, opening).await.map_err(late).flatten()?)
+                Ok(timeout(patience, opening).await.map_err(late).flatten()?)
             },
             properties,
         );
-        match timeout(CONNECT_DEADLINE, connecting).await {
+        match timeout(patience, connecting).await {
             Ok(Ok(connection)) => {
                 let events = Box::pin(connection.events_listener());
                 Ok(Live { connection, plug, events: Mutex::new((events, None)) })
@@ -112,7 +111,7 @@ impl Address {
             }
             Err(_) => {
                 plug.cut();
-                Err(self.unavailable(&format!("no answer within {} s", CONNECT_DEADLINE.as_secs())))
+                Err(self.silent())
             }
         }
     }
@@ -132,7 +131,12 @@ impl Address {
         }
     }
 
-    /// The fault of a broker that does not answer.
+    /// The fault of a broker that has not answered in time.
+    pub fn silent(&self) -> BusError {
+        self.unavailable(&format!("no answer within {} s", self.patience.as_secs_f32()))
+    }
+
+    /// The fault of a broker that can't be used.
     pub fn unavailable(&self, reason: &str) -> BusError {
         BusError::Unavailable { broker: self.shown.clone(), reason: reason.to_owned() }
     }
@@ -212,7 +216,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Address, BusError> {
-        Address::parse(&SecretString::from(url), None)
+        Address::parse(&SecretString::from(url), None, Duration::from_secs(1))
     }
 
     #[test]

@@ -39,6 +39,8 @@ struct Look<'a> {
     channel: Channel,
     consumer: Consumer,
     letters: Vec<Found>,
+    /// How many are in hand.
+    held: usize,
 }
 
 struct Found {
@@ -59,7 +61,7 @@ impl Core {
         let _alone = self.looking.lock().await;
         let Some(mut look) = Look::take(self).await? else { return Ok(Vec::new()) };
         let mut letters: Vec<DeadLetter> = look.letters.drain(..).map(|found| found.letter).collect();
-        look.give_back(letters.len()).await?;
+        look.give_back().await?;
         letters.sort_by_key(|letter| letter.failed_at);
         Ok(letters)
     }
@@ -67,8 +69,7 @@ impl Core {
     /// Back to their queues: there first, and only then gone from here.
     pub async fn replay_dead(&self, ids: &[EventId]) -> Result<u64, BusError> {
         let _alone = self.looking.lock().await;
-        let Some(look) = Look::take(self).await? else { return Ok(0) };
-        let all = look.letters.len();
+        let Some(mut look) = Look::take(self).await? else { return Ok(0) };
         let wanted: Vec<&Found> = look.letters.iter().filter(|found| ids.contains(&found.letter.id)).collect();
         let letters: Vec<Letter<'_>> = wanted
             .iter()
@@ -97,18 +98,18 @@ impl Core {
             Err(error) => fault = Some(error),
         }
         look.settle(&moved).await?;
-        look.give_back(all - moved.len()).await?;
+        look.give_back().await?;
         fault.map_or(Ok(moved.len() as u64), Err)
     }
 
     /// Gone for good.
     pub async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, BusError> {
         let _alone = self.looking.lock().await;
-        let Some(look) = Look::take(self).await? else { return Ok(0) };
-        let (all, wanted) = (look.letters.len(), look.letters.iter().filter(|found| ids.contains(&found.letter.id)));
+        let Some(mut look) = Look::take(self).await? else { return Ok(0) };
+        let wanted = look.letters.iter().filter(|found| ids.contains(&found.letter.id));
         let tags: Vec<u64> = wanted.map(|found| found.tag).collect();
         look.settle(&tags).await?;
-        look.give_back(all - tags.len()).await?;
+        look.give_back().await?;
         Ok(tags.len() as u64)
     }
 
@@ -147,22 +148,23 @@ impl<'a> Look<'a> {
             let letter = dead_letter(&delivery.properties, delivery.data);
             letters.push(Found { tag: delivery.delivery_tag, properties: delivery.properties, letter });
         }
-        Ok(Some(Self { core, live, channel, consumer, letters }))
+        let held = letters.len();
+        Ok(Some(Self { core, live, channel, consumer, letters, held }))
     }
 
-    async fn settle(&self, tags: &[u64]) -> Result<(), BusError> {
+    async fn settle(&mut self, tags: &[u64]) -> Result<(), BusError> {
         let acks = tags.iter().map(|tag| self.channel.basic_ack(*tag, BasicAckOptions::default()));
         self.core.consuming.answer(&self.live, futures::future::try_join_all(acks)).await?;
+        self.held -= tags.len();
         Ok(())
     }
 
-    /// Gives the others back, and waits until the broker counts these `left` again.
-    async fn give_back(self, left: usize) -> Result<(), BusError> {
-        let tag = self.consumer.tag();
-        drop(self.consumer);
-        let_go(self.channel, tag).await;
+    /// Gives the others back, and waits until the broker counts them again.
+    async fn give_back(self) -> Result<(), BusError> {
+        let left = self.held as u64;
+        let_go(self.channel, self.consumer, self.held).await;
         let end = Instant::now() + PATIENCE;
-        while self.core.dead_level().await?.ready < left as u64 && Instant::now() < end {
+        while self.core.dead_level().await?.ready < left && Instant::now() < end {
             sleep(ASK_EVERY).await;
         }
         Ok(())

@@ -15,9 +15,6 @@ use tokio::time::{Instant, timeout};
 use super::address::{Address, Live};
 use crate::bus::BusError;
 
-/// Longest wait for an answer of the broker. A node that restarts or elects a leader needs some seconds.
-pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(10);
-
 /// How long a goodbye may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -124,13 +121,23 @@ impl Link {
         call: impl Future<Output = Result<T, lapin::Error>>,
         fault: impl FnOnce(&Self, &lapin::Error) -> BusError,
     ) -> Result<T, BusError> {
-        match timeout(CALL_DEADLINE, call).await {
+        match timeout(self.patience(), call).await {
             Ok(answer) => answer.map_err(|error| fault(self, &error)),
             Err(_) => {
                 live.cut();
-                Err(self.unavailable(&format!("no answer within {} s", CALL_DEADLINE.as_secs())))
+                Err(self.silent())
             }
         }
+    }
+
+    /// Longest wait for an answer.
+    pub fn patience(&self) -> Duration {
+        self.address.patience
+    }
+
+    /// A fault of the broker that has not answered in time.
+    pub fn silent(&self) -> BusError {
+        self.address.silent()
     }
 
     /// A fault of the broker that does not answer.

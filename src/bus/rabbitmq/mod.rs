@@ -20,6 +20,7 @@ mod subscription;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::Channel;
@@ -49,13 +50,18 @@ pub struct RabbitSettings {
     pub ca_file: Option<PathBuf>,
     /// The bounds of the work queues; a queue that is there with others is a fault.
     pub limits: Limits,
+    /// Longest wait for an answer of the broker, or for a connection to it.
+    pub patience: Duration,
     bindings: fn(EventType) -> &'static [Queue],
 }
+
+/// A node that restarts or elects a leader needs some seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl RabbitSettings {
     /// The broker at this address, with everything else as usual.
     pub fn new(url: SecretString) -> Self {
-        Self { url, ca_file: None, limits: Limits::default(), bindings: topology::queues }
+        Self { url, ca_file: None, limits: Limits::default(), patience: PATIENCE, bindings: topology::queues }
     }
 
     /// The same with other bindings: for tests of what is unroutable.
@@ -89,14 +95,14 @@ struct Core {
 }
 
 impl RabbitBus {
-    /// Connects, within ten seconds for each of two connections, and declares the topology.
+    /// Connects, within [`RabbitSettings::patience`] for each of two connections, and declares the topology.
     ///
     /// # Errors
     /// Retryable: `bus-unavailable` if the broker does not answer. Permanent: `config-invalid` for an
     /// address that is none, `bus-refused` for credentials, virtual host, permissions or certificate,
     /// `topology-mismatch` if something of ours is there with other arguments.
     pub async fn connect(settings: RabbitSettings) -> Result<Self, BusError> {
-        let address = Arc::new(Address::parse(&settings.url, settings.ca_file.as_ref())?);
+        let address = Arc::new(Address::parse(&settings.url, settings.ca_file.as_ref(), settings.patience)?);
         let host = format!("{}/{}", host_name(), std::process::id());
         let link = |purpose| Link::new(Arc::clone(&address), format!("chatferry {host} {purpose}"));
         let plan = Plan { limits: settings.limits, bindings: settings.bindings };

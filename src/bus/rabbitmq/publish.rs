@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Live;
 use super::declare::Plan;
-use super::link::{CALL_DEADLINE, Link};
+use super::link::Link;
 use crate::bus::BusError;
 
 /// So many publications are begun together: one by one costs twice the CPU (facts).
@@ -150,7 +150,7 @@ impl Publisher {
     /// is silent without saying so is given up.
     async fn patiently<T>(&self, lane: &Lane, waiting: impl Future<Output = T>) -> Result<T, BusError> {
         let mut waiting = std::pin::pin!(waiting);
-        let end = Instant::now() + CALL_DEADLINE;
+        let end = Instant::now() + self.link.patience();
         loop {
             let now = Instant::now();
             if let Ok(done) = timeout_at(end.min(now + LOOK_EVERY), &mut waiting).await {
@@ -159,7 +159,7 @@ impl Publisher {
             self.refuse_if_blocked(lane)?;
             if Instant::now() >= end {
                 lane.live.cut();
-                return Err(self.link.unavailable(&format!("no confirm within {} s", CALL_DEADLINE.as_secs())));
+                return Err(self.link.silent());
             }
         }
     }

@@ -13,13 +13,15 @@ use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Core;
 use super::address::Live;
+use super::declare::levels;
 use super::headers::{Label, Verdict};
-use super::link::{CALL_DEADLINE, Link};
+use super::link::Link;
 use super::publish::{Letter, Outcome};
 use crate::bus::BusError;
 use crate::bus::topology::{DEAD_QUEUE, retry_queue};
@@ -29,6 +31,13 @@ use crate::ports::{Deliveries, Delivery, Queue, Settlement};
 /// How often a wait looks whether its connection is still there. lapin says so itself; a wait that trusted
 /// it alone has hung (facts, trap 14).
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a subscription that ends waits for the queue to show what it handed back.
+const RETURN_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a subscription that ends may take for it.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// Between two looks at it.
+const RETURN_LOOK: Duration = Duration::from_millis(5);
 
 /// A subscription to one queue.
 pub(super) struct Subscription {
@@ -70,7 +79,7 @@ impl Subscription {
     async fn wait(&mut self) -> Result<lapin::message::Delivery, BusError> {
         loop {
             // Cancel-safe: the stream gives a delivery or keeps it.
-            match tokio::time::timeout(LOOK_EVERY, self.consumer.next()).await {
+            match timeout(LOOK_EVERY, self.consumer.next()).await {
                 Ok(next) => return self.read(next),
                 Err(_) if self.live.is_connected() => (),
                 Err(_) => return Err(self.core.consuming.unavailable("the connection was lost")),
@@ -174,16 +183,33 @@ pub(super) async fn consume(link: &Link, live: &Live, channel: &Channel, queue: 
     link.answer(live, channel.basic_consume(queue.into(), "".into(), options, FieldTable::default())).await
 }
 
-/// Hands back everything on a channel and closes it. Nothing new is wanted first, or what is handed back
-/// would come to the same hands at once; closing alone would do, but counts towards the delivery limit.
-pub(super) async fn let_go(channel: Channel, consumer: ShortString) {
+/// Hands back everything on a channel and closes it: the `held` deliveries, and those that nobody looked at.
+/// Returns when the queue shows them again, so that the next subscription finds them there.
+///
+/// Closing alone would do, but counts towards the broker's delivery limit. Nothing new is wanted first, or
+/// what is handed back would come to the same hands at once.
+pub(super) async fn let_go(channel: Channel, mut consumer: Consumer, held: usize) {
     let goodbye = async {
-        channel.basic_cancel(consumer, BasicCancelOptions::default()).await?;
+        channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+        let mut count = held as u64;
+        while let Some(Some(Ok(_))) = consumer.next().now_or_never() {
+            count += 1;
+        }
         channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true }).await?;
+        let queue = consumer.queue();
+        let end = Instant::now() + RETURN_PATIENCE;
+        // A nack is taken in at low priority: a consumer that comes at once would overtake it.
+        while count > 0 && Instant::now() < end {
+            let level = levels(&channel, &[queue.as_str()]).await?;
+            if level.iter().any(|level| level.ready >= count || level.consumers > 0) {
+                break;
+            }
+            sleep(RETURN_LOOK).await;
+        }
         channel.close(200, "OK".into()).await
     };
     // If the channel has ended before, the broker has taken everything back already.
-    let _ = tokio::time::timeout(CALL_DEADLINE, goodbye).await;
+    let _ = timeout(GOODBYE, goodbye).await;
 }
 
 impl Drop for Subscription {
@@ -191,7 +217,7 @@ impl Drop for Subscription {
         self.core.ledger.unsubscribed(self.queue, self.held.len());
         // Without a runtime the channel closes by being dropped.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let goodbye = runtime.spawn(let_go(self.channel.clone(), self.consumer.tag()));
+            let goodbye = runtime.spawn(let_go(self.channel.clone(), self.consumer.clone(), self.held.len()));
             self.core.leaving(goodbye);
         }
     }
@@ -206,7 +232,11 @@ impl Deliveries for Subscription {
         if let Some(error) = &self.ended {
             return Err(error.clone().into());
         }
-        let first = self.wait().await?;
+        let first = match self.wait().await {
+            Ok(first) => first,
+            // lapin tells an end once, and then nothing for ever.
+            Err(error) => return Err(self.ended.insert(error).clone().into()),
+        };
         let mut taken = vec![self.hold(first)];
         while taken.len() < max {
             let Some(next) = self.consumer.next().now_or_never() else { break };
