@@ -158,7 +158,7 @@ impl App {
             expires_at: now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(now),
             last_pass_at: None,
         };
-        self.store.save_account(&status).await
+        self.store.save_account(&status, None).await
     }
 
     /// The collector of an account.

@@ -107,6 +107,12 @@ codes! {
     DiskFull = "disk-full", "Free disk space; capture goes on by itself.";
     /// A database statement failed for a reason that is ours.
     DatabaseFailed = "database-failed", "Report this with the log line; the data on disk is unchanged.";
+    /// MongoDB can't be reached, has no primary, or does not answer in time.
+    StoreUnavailable = "store-unavailable", "Check that MongoDB runs, has a primary, and that this machine can reach it; work goes on by itself.";
+    /// MongoDB refused the login, or the user may not do what is needed.
+    StoreRefused = "store-refused", "Correct user, password and authSource in MONGODB_URI, and give the user the roles readWrite and dbAdmin on the database.";
+    /// Another process has taken the account over; what this one still wanted to write is out of date.
+    LeaseLost = "lease-lost", "Nothing at once: the process that holds the account goes on. If it repeats, look for a machine that stops for longer than the lease.";
     /// A selector pack can't be read or breaks a rule.
     PackInvalid = "pack-invalid", "Correct the selector pack at the line named; `chatferry selectors check` repeats the report.";
     /// No pack exists for the named site.

@@ -13,3 +13,7 @@ mod bus;
 mod store;
 #[path = "contract/embedded.rs"]
 mod embedded;
+#[path = "contract/mongo.rs"]
+mod mongo;
+#[path = "support/mongod.rs"]
+mod mongod;

@@ -109,6 +109,7 @@ pub const fn of_code(code: Code) -> u8 {
         Code::ConfigInvalid
         | Code::DataDirUnusable
         | Code::DataCorrupt
+        | Code::StoreRefused
         | Code::PackInvalid
         | Code::PackUnknown
         | Code::TermsNotAcknowledged
@@ -116,7 +117,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::ChromiumFailed
         | Code::SandboxUnavailable
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked => TRY_LATER,
+        Code::DataDirLocked | Code::StoreUnavailable | Code::LeaseLost => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
         | Code::BrowserGone

@@ -119,7 +119,7 @@ impl Relay {
         let Some((last, _)) = gaps.last() else { return Ok(()) };
         let last = *last;
         for (_, gap) in gaps {
-            self.store.record_gap(&gap).await?;
+            self.store.record_gap(&gap, None).await?;
         }
         Ok(self.spool.gaps_recorded(last).await?)
     }

@@ -133,13 +133,13 @@ impl Store for Trouble {
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
         self.meet().await
     }
-    async fn save_account(&self, _: &AccountStatus) -> Result<(), AnyFault> {
+    async fn save_account(&self, _: &AccountStatus, _: Option<u64>) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn accounts(&self) -> Result<Vec<AccountStatus>, AnyFault> {
         self.meet().await
     }
-    async fn record_gap(&self, _: &Gap) -> Result<(), AnyFault> {
+    async fn record_gap(&self, _: &Gap, _: Option<u64>) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn open_gaps(&self) -> Result<Vec<Gap>, AnyFault> {
