@@ -74,8 +74,19 @@ mod embedded_bus {
     bus_contract!(@each super::Embedded::new(); an_id_is_held_once);
 }
 
+#[async_trait]
+impl crate::leases::LeasesFixture for Embedded {
+    async fn open(&self) -> Arc<dyn crate::leases::Keeper> {
+        Arc::new(SqliteStore::open(self.reopen().await))
+    }
+}
+
 mod embedded_store {
     store_contract!(super::Embedded::new());
+}
+
+mod embedded_leases {
+    leases_contract!(super::Embedded::new());
 }
 
 /// The child takes, settles, and says what was acknowledged; the parent kills it with SIGKILL while
