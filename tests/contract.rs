@@ -20,3 +20,7 @@ mod embedded;
 mod mongo;
 #[path = "support/mongod.rs"]
 mod mongod;
+#[path = "support/rabbitmq.rs"]
+mod rabbit_node;
+#[path = "contract/rabbitmq.rs"]
+mod rabbitmq;

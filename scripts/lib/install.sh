@@ -88,3 +88,9 @@ fetch_mongod() {
   rm -rf "$cache"
   mv "$cache.new" "$cache"
 }
+
+# need_rabbitmq : the tests start private nodes of it. The package starts a service where it may: it is
+# kept from that with RUNLEVEL (need_packages), and never touched if it runs already.
+need_rabbitmq() {
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
+}

@@ -119,7 +119,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::BusRefused
         | Code::TopologyMismatch
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked | Code::StoreUnavailable | Code::LeaseLost => TRY_LATER,
+        Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
         | Code::StoreUnavailable

@@ -337,7 +337,7 @@ impl Collector {
         if self.settings.dry_run {
             return;
         }
-        match timeout(STATE_TIMEOUT, self.store.save_account(&status, None)).await {
+        match timeout(STATE_TIMEOUT, self.store.save_account(&status, self.held.epoch)).await {
             Ok(Ok(())) => (),
             Ok(Err(fault)) => {
                 tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")

@@ -140,10 +140,16 @@ impl Relay {
 
     async fn pass_gaps_on(&self) -> Result<(), AnyFault> {
         let gaps = self.spool.gaps().await?;
-        let Some((last, _)) = gaps.last() else { return Ok(()) };
-        let last = *last;
-        for (_, gap) in gaps {
-            self.store.record_gap(&gap, None).await?;
+        let Some(last) = gaps.last().map(|pending| pending.seq) else { return Ok(()) };
+        for PendingGap { gap, epoch, .. } in gaps {
+            match self.store.record_gap(&gap, epoch).await {
+                // The account is another's now, who sees for himself what is missing.
+                Err(fault) if fault.code() == Code::LeaseLost => {
+                    LeaseChanged { account: &gap.account, epoch, what: "lost", fault: Some(&fault) }
+                        .emit(&self.counters);
+                }
+                recorded => recorded?,
+            }
         }
         Ok(self.spool.gaps_recorded(last).await?)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chatferry::domain::{EventId, EventType};
-use chatferry::ports::{Bus, BusState, Outgoing, Queue};
+use chatferry::ports::{Backlog, Bus, BusState, Outgoing, Queue};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -104,17 +104,17 @@ async fn the_same_event_five_times_has_one_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_queue_is_declared_again_and_what_was_not_confirmed_comes() {
     let rabbit = RabbitNode::shared().await;
-    let rig = rig(1040, 0).await;
+    let mut rig = rig(1040, 1).await;
+    let captures = script(1040).captures(40);
+    let first = captures[0].events.len() as u64;
+    rig.producer.spool.commit(script(1040).captures(40).remove(0)).await.unwrap();
+    eventually("the first ones are stored", async || (stored(&rig).await == first).then_some(())).await;
     // No consumer is there that would declare it, and the relay's channel does not see the loss.
+    rig.consumers.remove(0).stop().await;
     rabbit.ctl(&["delete_queue", "-p", rig.net.vhost(), Queue::Archive.as_str()]);
     rig.say_all().await;
-    eventually("the spool is empty", async || {
-        use chatferry::ports::Backlog;
-        (rig.producer.spool.pending().await.unwrap() == 0).then_some(())
-    })
-    .await;
+    eventually("the spool is empty", async || (rig.producer.spool.pending().await.unwrap() == 0).then_some(())).await;
     assert!(rig.producer.counters.snapshot().publish_failures > 0, "nothing was returned");
-    let mut rig = rig;
     rig.consumers.push(Consumer::start(rig.net.place(), CONSUMING));
     rig.assert_whole().await;
 }

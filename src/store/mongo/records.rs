@@ -71,11 +71,14 @@ pub(super) async fn save_analysis(database: &Database, analysis: &Analysis) -> R
         model: analysis.model.clone(),
         prompt_version: analysis.prompt_version.clone(),
     };
-    match database.collection::<AnalysisRow>(names::ANALYSES).insert_one(row).await {
-        Ok(_) => Ok(true),
-        Err(error) if is_duplicate(&error) => Ok(false),
-        Err(error) => Err(error.into()),
+    let rows = database.collection::<AnalysisRow>(names::ANALYSES);
+    match rows.insert_one(&row).await {
+        Ok(_) => return Ok(true),
+        Err(error) if is_duplicate(&error) => {}
+        Err(error) => return Err(error.into()),
     }
+    let poorer = doc! { "_id": row.id.to_string(), "messages": { "$lt": row.messages } };
+    Ok(rows.replace_one(poorer, &row).await?.modified_count == 1)
 }
 
 pub(super) async fn analysis(database: &Database, id: &AnalysisId) -> Result<Option<Analysis>, MongoError> {
