@@ -7,11 +7,16 @@ use clap::Args;
 use super::exit::{self, Failure};
 use crate::app::{App, Role, VERSION};
 use crate::config::Config;
-use crate::telemetry::Occurrence;
-use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
+use crate::fault::{AnyFault, Code};
+use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping, ServerAwaited};
+use crate::telemetry::{Counters, Occurrence};
 
 /// Shortest time between two writes of the workbook.
 const MIRROR_EVERY: Duration = Duration::from_secs(5);
+
+/// Waits for a server that is not there when the daemon starts.
+const SERVERS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
 
 /// Arguments of `run`.
 #[derive(Debug, Default, Args)]
@@ -51,7 +56,7 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
             exit::CONFIG,
         ));
     }
-    let app = App::open(config).await?;
+    let app = open_patiently(config).await?;
     let counters = app.counters.clone();
     ProgramStarted { version: VERSION }.emit(&counters);
     let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
@@ -63,7 +68,7 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     {
         return Err(fault.into());
     }
-    let signals = app.lifecycle.on_signals().map_err(crate::fault::AnyFault::from)?;
+    let signals = app.lifecycle.on_signals().map_err(AnyFault::from)?;
     let signals = tokio::spawn(signals);
     if has(Role::Web) {
         app.start_web().await?;
@@ -82,12 +87,27 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     exit::of_drained(&drained)
 }
 
+/// Opens everything; a broker or a database that is not there yet is waited for, as it would be if it went
+/// away later. A signal ends the waiting: nothing is in hand.
+async fn open_patiently(config: Config) -> Result<App, AnyFault> {
+    let mut attempt = 0;
+    loop {
+        let fault = match App::open(config.clone()).await {
+            Err(fault) if matches!(fault.code(), Code::BusUnavailable | Code::StoreUnavailable) => fault,
+            outcome => return outcome,
+        };
+        attempt += 1;
+        let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
+        ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
+        tokio::time::sleep(wait).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::case::Case;
     use crate::domain::AccountState;
-    use crate::fault::Code;
 
     #[tokio::test]
     async fn a_fault_that_stops_the_daemon_is_its_exit_code_and_stays_told() {

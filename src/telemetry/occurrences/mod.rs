@@ -23,7 +23,9 @@ pub use pipeline::{
     DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,
     PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
-pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
+pub use program::{
+    BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
+};
 
 use super::Counters;
 
