@@ -1,6 +1,7 @@
 //! MongoDB under the contracts, against a real server, and what only it has to promise.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -133,55 +134,64 @@ async fn assert_whole(store: &MongoStore, messages: i64) {
     assert_eq!(store.counts(None).await.unwrap().messages, messages.cast_unsigned());
 }
 
-/// Two archivers work on one conversation, in batches of 50, while `trouble` happens to the server.
-async fn archive_through(server: &mut Mongod, trouble: impl AsyncFnOnce(&mut Mongod)) -> (MongoStore, Vec<AnyFault>) {
+/// Two archivers work on one conversation, in batches of 50, for as long as `trouble` happens to the
+/// server; the number of their messages, and the faults on the way.
+async fn archive_through(
+    server: &mut Mongod,
+    trouble: impl AsyncFnOnce(&mut Mongod),
+) -> (MongoStore, i64, Vec<AnyFault>) {
     let store = connect(server, "chats").await;
-    let mut archivers = JoinSet::new();
+    let (over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
     let (begun, mut running) = tokio::sync::mpsc::unbounded_channel();
-    for half in 0..2 {
-        let (store, begun) = (store.clone(), begun.clone());
+    let mut archivers = JoinSet::new();
+    for _ in 0..2 {
+        let (store, begun, over, next) = (store.clone(), begun.clone(), over.clone(), next.clone());
         archivers.spawn(async move {
             let mut faults = Vec::new();
-            for n in (half..40).step_by(2) {
-                faults.extend(insist(&store, &batch("c", n * 50..(n + 1) * 50)).await);
-                begun.send(()).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                let n = next.fetch_add(50, Ordering::Relaxed);
+                faults.extend(insist(&store, &batch("c", n..n + 50)).await);
+                // Nobody may listen any more.
+                let _ = begun.send(());
             }
             faults
         });
     }
-    running.recv().await.unwrap();
+    drop(begun);
+    running.recv().await.expect("an archiver has stored a batch");
     trouble(server).await;
+    over.store(true, Ordering::Relaxed);
     let faults = archivers.join_all().await.into_iter().flatten().collect();
     server.until_primary().await;
-    (store, faults)
+    (store, next.load(Ordering::Relaxed), faults)
 }
 
 /// F18. Nothing surfaces: the calls wait for the election.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_down_in_the_middle_of_writing_loses_nothing() {
     let mut server = Mongod::replica_set().await;
-    let (store, faults) = archive_through(&mut server, async |server| {
-        for _ in 0..2 {
+    let (store, messages, faults) = archive_through(&mut server, async |server| {
+        for _ in 0..4 {
             server.step_down(1).await;
             server.until_primary().await;
         }
     })
     .await;
     assert!(faults.is_empty(), "{faults:?}");
-    assert_whole(&store, 2000).await;
+    assert_whole(&store, messages).await;
 }
 
 /// What was answered is on disk, and what was not is brought again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_of_the_server_loses_nothing() {
     let mut server = Mongod::replica_set().await;
-    let (store, faults) = archive_through(&mut server, async |server| {
+    let (store, messages, faults) = archive_through(&mut server, async |server| {
         server.kill();
         server.start_again().await;
     })
     .await;
     assert!(faults.iter().all(|fault| fault.code() == Code::StoreUnavailable), "{faults:?}");
-    assert_whole(&store, 2000).await;
+    assert_whole(&store, messages).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,7 +78,7 @@ pub(super) async fn client(settings: &MongoSettings) -> Result<(Client, String),
 
 /// The database, as every part of the store uses it.
 pub(super) fn database(client: &Client, name: &str, kind: &TopologyKind) -> Database {
-    // Without replication nothing is ever rolled back, and the server knows no majority to read from.
+    // Without replication nothing is ever rolled back: what is there may be read.
     let read = match kind {
         TopologyKind::Standalone => ReadConcern::local(),
         TopologyKind::ReplicaSet { .. } | TopologyKind::Sharded => ReadConcern::majority(),
