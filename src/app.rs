@@ -79,6 +79,14 @@ impl App {
     /// The directory is not usable or held by another process; a database is damaged; a server can't be
     /// reached.
     pub async fn open(config: Config) -> Result<Self, AnyFault> {
+        Self::open_in(Lifecycle::new(), config).await
+    }
+
+    /// As [`App::open`], in a life that has begun before.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_in(lifecycle: Lifecycle, config: Config) -> Result<Self, AnyFault> {
         check_crash_points()?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let library = Library::open(&config.selectors_dir)?;
@@ -87,7 +95,7 @@ impl App {
         let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
         Ok(Self {
-            lifecycle: Lifecycle::new(),
+            lifecycle,
             clock: Arc::new(SystemClock),
             store: backbone.store.clone(),
             bus: backbone.bus.clone(),

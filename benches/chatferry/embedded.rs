@@ -86,7 +86,8 @@ fn reference(conversation: u32) -> ConversationRef {
     ConversationRef { key: ConversationKey::new(&account(), &id), title: "Mia Marlowe".into(), id }
 }
 
-fn event(conversation: u32, n: u32) -> (Envelope, MessageKey, Known) {
+/// Message `n` of a conversation: 1.1 kB as an event.
+pub fn event(conversation: u32, n: u32) -> (Envelope, MessageKey, Known) {
     let conversation = reference(conversation);
     let id = format!("{}-{n}", conversation.id);
     let key = MessageKey::native(&conversation.key, &id);

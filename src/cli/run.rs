@@ -8,6 +8,7 @@ use super::exit::{self, Failure};
 use crate::app::{App, Role, VERSION};
 use crate::config::Config;
 use crate::fault::{AnyFault, Code};
+use crate::lifecycle::Lifecycle;
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping, ServerAwaited};
 use crate::telemetry::{Counters, Occurrence};
@@ -56,7 +57,9 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
             exit::CONFIG,
         ));
     }
-    let app = open_patiently(config).await?;
+    let lifecycle = Lifecycle::new();
+    let signals = tokio::spawn(lifecycle.on_signals().map_err(AnyFault::from)?);
+    let Some(app) = open_patiently(&lifecycle, config).await? else { return Ok(()) };
     let counters = app.counters.clone();
     ProgramStarted { version: VERSION }.emit(&counters);
     let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
@@ -68,8 +71,6 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     {
         return Err(fault.into());
     }
-    let signals = app.lifecycle.on_signals().map_err(AnyFault::from)?;
-    let signals = tokio::spawn(signals);
     if has(Role::Web) {
         app.start_web().await?;
     }
@@ -88,18 +89,27 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
 }
 
 /// Opens everything; a broker or a database that is not there yet is waited for, as it would be if it went
-/// away later. A signal ends the waiting: nothing is in hand.
-async fn open_patiently(config: Config) -> Result<App, AnyFault> {
+/// away later. `None`: a stop came first, with nothing in hand.
+async fn open_patiently(lifecycle: &Lifecycle, config: Config) -> Result<Option<App>, AnyFault> {
     let mut attempt = 0;
     loop {
-        let fault = match App::open(config.clone()).await {
+        // Cancel-safe: what was opened is closed by being dropped, and nothing runs yet.
+        let opened = tokio::select! {
+            () = lifecycle.soft.cancelled() => return Ok(None),
+            opened = App::open_in(lifecycle.clone(), config.clone()) => opened,
+        };
+        let fault = match opened {
             Err(fault) if matches!(fault.code(), Code::BusUnavailable | Code::StoreUnavailable) => fault,
-            outcome => return outcome,
+            outcome => return outcome.map(Some),
         };
         attempt += 1;
         let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
         ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
-        tokio::time::sleep(wait).await;
+        // Cancel-safe: neither arm holds anything.
+        tokio::select! {
+            () = lifecycle.soft.cancelled() => return Ok(None),
+            () = tokio::time::sleep(wait) => (),
+        }
     }
 }
 
