@@ -4,7 +4,7 @@
 //! bus, the three consumers and the scheduler behind it, one collector per account, and the web server.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 use url::Url;
 
 mod backbone;
+mod collecting;
 mod roles;
 
 pub use backbone::{Backbone, open_store};
 pub use roles::Role;
 
+use self::collecting::Collecting;
 use crate::ai::Extractive;
 use crate::browser::{Chromium, ChromiumSettings, profile};
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
@@ -343,35 +345,6 @@ impl App {
             LateTask { task }.emit(&self.counters);
         }
         drained
-    }
-}
-
-/// What collectors of all accounts share.
-struct Collecting {
-    browser: Arc<dyn Browser>,
-    spool: Arc<Spool>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    lifecycle: Lifecycle,
-    counters: Arc<Counters>,
-    settings: CollectorSettings,
-}
-
-impl Collecting {
-    fn collector(&self, account: Arc<Account>, held: Held, progress: ProgressSink) -> Collector {
-        Collector {
-            account,
-            held,
-            browser: self.browser.clone(),
-            spool: self.spool.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            lifecycle: self.lifecycle.clone(),
-            counters: self.counters.clone(),
-            progress,
-            settings: self.settings,
-            status: Mutex::new(None),
-        }
     }
 }
 

@@ -1,19 +1,17 @@
 //! Which parts of the work a process does: all of it, or a share beside other processes.
 
-use clap::ValueEnum;
-
 /// A share of the work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Reads the sites, and publishes what it found
+    /// Reads the sites, and publishes what it found.
     Collect,
-    /// Stores messages
+    /// Stores messages.
     Archive,
-    /// Asks for analyses that are due, and makes them
+    /// Asks for analyses that are due, and makes them.
     Analyze,
-    /// Writes the sheet or workbook
+    /// Writes the sheet or workbook.
     Mirror,
-    /// Serves the status page and the health checks
+    /// Serves the status page and the health checks.
     Web,
 }
 
@@ -30,5 +28,10 @@ impl Role {
             Self::Mirror => "mirror",
             Self::Web => "web",
         }
+    }
+
+    /// The role of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }

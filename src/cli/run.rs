@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{self, Failure};
 use crate::app::{App, Role, VERSION};
@@ -23,8 +24,14 @@ const SERVERS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Du
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Only this share of the work, beside other processes; needs RABBITMQ_URL and MONGODB_URI
-    #[arg(long, value_name = "ROLE", value_enum, value_delimiter = ',')]
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', value_parser = role())]
     role: Vec<Role>,
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    let words = PossibleValuesParser::new(Role::ALL.map(Role::as_str));
+    // Only these words come through.
+    words.map(|word| Role::parse(&word).unwrap_or(Role::Web))
 }
 
 impl RunArgs {
