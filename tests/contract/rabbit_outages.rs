@@ -108,6 +108,12 @@ async fn restarts_and_kills_of_the_broker_lose_and_invent_nothing() {
     assert!(doubled <= 2 * (50 + 1), "{doubled} doubled");
     assert_eq!(bus.state(), BusState::Connected);
     until("the queue is empty", async || depth(&bus, Queue::Archive).await == (0, 0)).await;
+    // With nothing to publish and nobody subscribed, a look is enough to be well again.
+    node.kill();
+    until("the loss is noticed", async || bus.depths().await.is_err()).await;
+    node.start_again().await;
+    until("a look brings it back", async || bus.depths().await.is_ok()).await;
+    assert_eq!(bus.state(), BusState::Connected);
     bus.close().await;
 }
 

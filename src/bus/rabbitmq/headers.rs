@@ -19,13 +19,14 @@ const FAILED_AT: &str = "x-chatferry-failed-at";
 const QUEUE: &str = "x-chatferry-queue";
 const HOST: &str = "x-chatferry-host";
 /// What the broker adds when it dead-letters, also from a retry queue; it would grow with every turn.
-const OF_THE_BROKER: [&str; 6] = [
+const OF_THE_BROKER: [&str; 7] = [
     "x-death",
     "x-first-death-exchange",
     "x-first-death-queue",
     "x-first-death-reason",
     "x-last-death-queue",
     "x-delivery-count",
+    "x-acquired-count",
 ];
 
 /// What is known about a message besides its body.

@@ -212,6 +212,9 @@ impl Bus for RabbitBus {
         let names: Vec<&str> = Queue::ALL.iter().map(|queue| queue.as_str()).collect();
         let retries = RETRY_DELAYS.map(|(_, name)| name);
         let levels = self.0.levels(&[names.as_slice(), &retries].concat()).await?;
+        // Whoever asks regularly keeps both connections up, so that a bus with nothing to publish does not
+        // look lost for longer than the broker was.
+        self.0.publisher.link.live().await?;
         let (work, retries) = levels.split_at_checked(names.len()).unwrap_or_default();
         Ok(self.0.ledger.depths(work, retries.iter().map(|level| level.ready).sum()))
     }
