@@ -182,7 +182,7 @@ pub async fn texts_that_look_like_commands_stay_texts(fixture: &impl StoreFixtur
     hostile.message.text = "$$ROOT '; DROP TABLE messages; --".into();
     archive(&*store, std::slice::from_ref(&hostile)).await;
     let edited = revised(&hostile, 1, 50, "{\"$gt\": \"\"}");
-    archive(&*store, &[edited.clone()]).await;
+    archive(&*store, std::slice::from_ref(&edited)).await;
     let mut retitled = captured("$title", 2);
     retitled.conversation.title = "$$NOW".into();
     retitled.message.observed_at = at(60);
