@@ -166,6 +166,77 @@ async fn archive_through(
     (store, next.load(Ordering::Relaxed), faults)
 }
 
+/// A client whose next `update` waits before it is carried out, and one that does not.
+async fn slow_and_quick(server: &Mongod, database: &str) -> (MongoStore, MongoStore) {
+    let quick = connect(server, database).await;
+    let uri = format!("{}&appName=slow", server.uri(database));
+    let slow = MongoStore::connect(&settings(&uri)).await.unwrap();
+    let wait = doc! { "blockConnection": true, "blockTimeMS": 700, "appName": "slow" };
+    archive(&quick, &batch("c", 0..10)).await;
+    server.fail(1, &["update"], wait).await;
+    (slow, quick)
+}
+
+/// One archiver has inserted and not yet added when another counts: nothing is counted twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_recount_has_seen_is_not_added_again() {
+    let server = Mongod::replica_set().await;
+    let (slow, quick) = slow_and_quick(&server, "chats").await;
+    let adding = tokio::spawn(async move { archive(&slow, &batch("c", 10..20)).await });
+    while all(&quick, "c").await.len() < 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(archive(&quick, &batch("c", 0..10)).await, (0, 0, 10));
+    assert!(!adding.is_finished(), "the order that this test is about did not come about");
+    assert_eq!(adding.await.unwrap(), (10, 0, 0));
+    assert_whole(&quick, 20).await;
+}
+
+/// One archiver has counted and not yet written when another adds: the addition stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recount_that_was_overtaken_counts_again() {
+    let server = Mongod::replica_set().await;
+    let (slow, quick) = slow_and_quick(&server, "chats").await;
+    let recounting = tokio::spawn(async move {
+        // Its title is later, so that there is something to write.
+        let mut known = captured("c", 9);
+        known.conversation.title = "Anna B.".into();
+        known.message.observed_at = at(500);
+        archive(&slow, &[known, captured("c", 10)]).await
+    });
+    while all(&quick, "c").await.len() < 11 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(archive(&quick, &batch("c", 11..20)).await, (9, 0, 0));
+    assert!(!recounting.is_finished(), "the order that this test is about did not come about");
+    assert_eq!(recounting.await.unwrap(), (1, 0, 1));
+    assert_whole(&quick, 20).await;
+    assert_eq!(row(&quick, "c").await.title.expose(), "Anna B.");
+}
+
+/// More than the one repetition that the driver makes by itself, at every command in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_outlasts_lost_connections_and_a_server_that_shuts_down() {
+    let server = Mongod::replica_set().await;
+    // A server that truly steps down or shuts down says so at once; one that only fails commands is
+    // looked at again when the next heartbeat is due.
+    let uri = format!("{}&heartbeatFrequencyMS=500", server.uri("chats"));
+    let store = MongoStore::connect(&settings(&uri)).await.unwrap();
+    let mut messages = 0;
+    for command in ["find", "insert", "update"] {
+        for how in [doc! { "closeConnection": true }, doc! { "errorCode": 91 }, doc! { "errorCode": 10107 }] {
+            server.fail(3, &[command], how).await;
+            store.archive(&batch("c", messages..messages + 10), RULE, at(1000)).await.unwrap();
+            messages += 10;
+        }
+    }
+    assert_whole(&store, messages).await;
+    // What is no passing thing is told at once.
+    server.fail(1, &["insert"], doc! { "errorCode": 2 }).await;
+    let fault = store.archive(&batch("c", 900..901), RULE, at(1000)).await.unwrap_err();
+    assert_eq!((fault.class(), fault.code()), (Class::Permanent, Code::DatabaseFailed), "{fault:?}");
+}
+
 /// F18. Nothing surfaces: the calls wait for the election.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_down_in_the_middle_of_writing_loses_nothing() {

@@ -158,6 +158,16 @@ impl Mongod {
         kill_process(self.running.as_ref().expect("it runs").pid, signal).unwrap();
     }
 
+    /// Lets the next so many of these commands fail or wait, as the server's own test command
+    /// `failCommand` describes it: `{closeConnection: true}`, `{errorCode: 91}`,
+    /// `{blockConnection: true, blockTimeMS: 500}`; with `appName` only those of one client.
+    pub async fn fail(&self, times: i32, commands: &[&str], how: Document) {
+        let mut data = how;
+        data.insert("failCommands", commands.to_vec());
+        let order = doc! { "configureFailPoint": "failCommand", "mode": { "times": times }, "data": data };
+        self.client().await.database("admin").run_command(order).await.unwrap();
+    }
+
     /// Makes it lay down its office for some seconds: every connection is closed and nothing is written
     /// until they are over.
     pub async fn step_down(&self, seconds: i32) {
@@ -216,6 +226,7 @@ fn spawn(kind: Kind, folder: &Path, port: u16) -> Running {
     let mut command = Command::new("sh");
     command.args(["-c", GUARDIAN, "sh"]).arg(folder).arg(program()).arg("--dbpath").arg(data);
     command.args(["--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--nounixsocket", "--quiet"]);
+    command.args(["--setParameter", "enableTestCommands=1"]);
     command.args(["--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"]);
     match kind {
         Kind::ReplicaSet => command.args(["--replSet", "rs0", "--oplogSize", "256"]),
