@@ -117,3 +117,26 @@ async fn a_collector_that_slept_through_its_lease_is_refused() {
     first.stop().await;
     scene.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_went_elsewhere_and_came_back_is_read_anew() {
+    let _leave = leave_for_a_browser().await;
+    let scene = Scene::begin().await;
+    let conversation = scene.site.truth()[0].conversation_id.clone();
+    let mut first = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    scene.stored().await;
+    first.signal(Signal::KILL);
+    first.ended().await;
+    scene.site.say(&conversation, None, "for the second one").unwrap();
+    let mut second = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    scene.stored().await;
+    second.signal(Signal::KILL);
+    second.ended().await;
+    scene.site.say(&conversation, None, "for the first one again").unwrap();
+    first.again();
+    // In the order of the site: what each of them knew of places does not matter.
+    scene.stored().await;
+    assert!(first.log().contains("was another's"), "{}", first.log());
+    first.stop().await;
+    scene.end().await;
+}

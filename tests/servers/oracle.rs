@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chatferry::ports::{Backlog, Bus, ConversationFilter, MessageRange, Store};
+use tokio::time::Instant;
 
 use crate::script::{Script, Truth};
-use crate::support::eventually;
+use crate::support::pause;
+
+/// Longest wait for rest after the last fault: retries of a minute are part of it.
+const REST: Duration = Duration::from_secs(150);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What differs between the script and the store, as a total-queue checker reports it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,18 +30,27 @@ pub struct Differences {
 /// to its newest message.
 pub async fn at_rest(spool: &dyn Backlog, bus: &dyn Bus, store: &dyn Store, script: &Script) {
     let account = script.account();
-    eventually("everything comes to rest", async || {
-        if spool.pending().await.ok()? > 0 {
-            return None;
+    let deadline = Instant::now() + REST;
+    loop {
+        let pending = spool.pending().await;
+        let depths = bus.depths().await;
+        let counts = store.counts(Some(&account)).await;
+        let is_at_rest = pending.as_ref().is_ok_and(|pending| *pending == 0)
+            && depths.as_ref().is_ok_and(|depths| depths.iter().all(|depth| depth.ready + depth.in_flight == 0))
+            && counts.as_ref().is_ok_and(|counts| {
+                counts.analysed_conversations == u64::from(script.conversations)
+                    && counts.analysed_messages == u64::from(script.conversations * script.messages)
+            });
+        if is_at_rest {
+            return;
         }
-        let depths = bus.depths().await.ok()?;
-        let counts = store.counts(Some(&account)).await.ok()?;
-        let is_quiet = depths.iter().all(|depth| depth.ready + depth.in_flight == 0);
-        let is_analysed = counts.analysed_conversations == u64::from(script.conversations)
-            && counts.analysed_messages == u64::from(script.conversations * script.messages);
-        (is_quiet && is_analysed).then_some(())
-    })
-    .await;
+        let dead = bus.list_dead().await;
+        assert!(
+            Instant::now() < deadline,
+            "it does not come to rest: pending {pending:?}, depths {depths:?}, counts {counts:?}, dead {dead:?}"
+        );
+        pause(LOOK_EVERY).await;
+    }
 }
 
 /// Compares the store with the script, message for message and in order.

@@ -118,9 +118,14 @@ impl Consumer {
         self.child.id().map(u32::cast_signed)
     }
 
+    /// Where it and those before it wrote their log.
+    pub fn log_path(&self) -> std::path::PathBuf {
+        self.place.folder().join("log")
+    }
+
     /// Everything that it and those before it wrote to the log.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.place.folder().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// Sends it a signal.

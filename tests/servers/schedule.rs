@@ -167,6 +167,8 @@ async fn play(rabbit: &RabbitNode, mongod: &mut Mongod, seed: u64) {
         strike(&mut rig, rabbit, mongod, fault).await;
     }
     talking.await.unwrap();
+    let logs: Vec<_> = rig.consumers.iter().map(|consumer| consumer.log_path()).collect();
+    println!("seed {seed}: logs {logs:?}");
     rig.assert_whole().await;
     println!("seed {seed}: lost 0, unexpected 0, duplicated 0; {:.1} s", begun.elapsed().as_secs_f64());
 }

@@ -49,6 +49,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
 }, Migration {
     component: "spool",
     version: 2,
-    // Under which lease a gap was seen: the store refuses what a late owner tells.
-    sql: "ALTER TABLE gap ADD COLUMN epoch INTEGER;",
+    sql: "
+        -- Under which lease a gap was seen: the store refuses what a late owner tells.
+        ALTER TABLE gap ADD COLUMN epoch INTEGER;
+        -- Under which lease an account was last collected from here.
+        CREATE TABLE tenure (account TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+    ",
 }];
