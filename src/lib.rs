@@ -17,7 +17,7 @@
 //! | [`ports`] | bus, store, analyst, mirror, page, clock as traits |
 //! | [`browser`] | Chromium: process, containment, page agent |
 //! | [`bus`] | the embedded queue; the topology |
-//! | [`store`] | the embedded store |
+//! | [`store`] | the embedded store, MongoDB |
 //! | [`ai`] | the extractive analyst |
 //! | [`mirror`] | the local workbook |
 //! | [`collect`] | one account's life: login, list, history, spool, relay |
