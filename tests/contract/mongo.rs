@@ -197,13 +197,8 @@ async fn what_a_recount_has_seen_is_not_added_again() {
 async fn a_recount_that_was_overtaken_counts_again() {
     let server = Mongod::replica_set().await;
     let (slow, quick) = slow_and_quick(&server, "chats").await;
-    let recounting = tokio::spawn(async move {
-        // Its title is later, so that there is something to write.
-        let mut known = captured("c", 9);
-        known.conversation.title = "Anna B.".into();
-        known.message.observed_at = at(500);
-        archive(&slow, &[known, captured("c", 10)]).await
-    });
+    // The repetition makes it recount, the new message gives it something to write.
+    let recounting = tokio::spawn(async move { archive(&slow, &batch("c", 9..11)).await });
     while all(&quick, "c").await.len() < 11 {
         tokio::task::yield_now().await;
     }
@@ -211,7 +206,6 @@ async fn a_recount_that_was_overtaken_counts_again() {
     assert!(!recounting.is_finished(), "the order that this test is about did not come about");
     assert_eq!(recounting.await.unwrap(), (1, 0, 1));
     assert_whole(&quick, 20).await;
-    assert_eq!(row(&quick, "c").await.title.expose(), "Anna B.");
 }
 
 /// More than the one repetition that the driver makes by itself, at every command in turn.
