@@ -118,14 +118,9 @@ impl Consumer {
         self.child.id().map(u32::cast_signed)
     }
 
-    /// Where it and those before it wrote their log.
-    pub fn log_path(&self) -> std::path::PathBuf {
-        self.place.folder().join("log")
-    }
-
     /// Everything that it and those before it wrote to the log.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+        std::fs::read_to_string(self.place.folder().join("log")).unwrap_or_default()
     }
 
     /// Sends it a signal.
@@ -263,8 +258,8 @@ impl Rig {
     }
 
     /// Waits until all is at rest, demands that nothing is lost, invented or doubled, and stops everything,
-    /// which must end well.
-    pub async fn assert_whole(mut self) {
+    /// which must end well. What the consumers logged.
+    pub async fn assert_whole(mut self) -> Vec<String> {
         self.net.heal().await;
         for consumer in &mut self.consumers {
             if consumer.pid().is_none() {
@@ -272,10 +267,12 @@ impl Rig {
             }
         }
         oracle::assert_whole(&*self.producer.spool, &self.bus, &self.store, &self.script).await;
+        let logs = self.consumers.iter().map(Consumer::log).collect();
         for consumer in self.consumers {
             consumer.stop().await;
         }
         self.producer.stop().await;
         self.bus.close().await;
+        logs
     }
 }
