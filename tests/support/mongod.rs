@@ -14,6 +14,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -233,7 +234,9 @@ fn spawn(kind: Kind, folder: &Path, port: u16) -> Running {
         Kind::Standalone => &mut command,
         Kind::Guarded => command.arg("--auth"),
     };
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own: what ends the group of the tests (Ctrl-C, `timeout`) must leave the guardian
+    // alive, or nobody would remove the folder.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut guardian = command.spawn().expect("there is no sh");
     let pipe = guardian.stdin.take();
     let mut line = String::new();
