@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::script::{Script, Truth};
 use crate::support::pause;
 
-/// Longest wait for rest after the last fault: retries of a minute are part of it.
-const REST: Duration = Duration::from_secs(150);
+/// Longest wait for rest after the last fault: a broker that starts on a busy machine and a retry of a minute are part of it.
+const REST: Duration = Duration::from_secs(240);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
