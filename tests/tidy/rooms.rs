@@ -20,6 +20,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("rusqlite", &["sqlite/", "bus/embedded/", "store/sqlite/", "collect/spool"]),
     ("rust_xlsxwriter", &["mirror/"]),
     ("rustix", &["browser/", "lifecycle/"]),
+    ("rustls", &["main.rs"]),
     ("schemars", &["domain/", "selectors/"]),
     ("secrecy", &["bus/rabbitmq/", "config/", "collect/", "store/mongo/"]),
     ("strsim", &["config/", "selectors/"]),

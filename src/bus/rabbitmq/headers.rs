@@ -18,6 +18,7 @@ const FIRST_FAILED_AT: &str = "x-chatferry-first-failed-at";
 const FAILED_AT: &str = "x-chatferry-failed-at";
 const QUEUE: &str = "x-chatferry-queue";
 const HOST: &str = "x-chatferry-host";
+const TRACE: &str = "traceparent";
 /// What the broker adds when it dead-letters, also from a retry queue; it would grow with every turn.
 const OF_THE_BROKER: [&str; 7] = [
     "x-death",
@@ -59,7 +60,8 @@ pub(super) struct Verdict<'a> {
 impl Label {
     /// That of an event on its way out.
     pub fn new(id: EventId, kind: EventType) -> Self {
-        let headers = FieldTable::default();
+        let mut headers = FieldTable::default();
+        headers.insert(TRACE.into(), AMQPValue::LongString(trace(id).into()));
         Self { id, kind: kind.as_str().to_owned(), failures: 0, first_failed_at: None, headers }
     }
 
@@ -134,6 +136,14 @@ impl Label {
             .with_app_id("chatferry".into())
             .with_headers(table)
     }
+}
+
+/// The W3C trace context in which an event begins: the trace is named after the event, so that every
+/// publication of it, and whatever a reader does over it, is one trace.
+fn trace(id: EventId) -> String {
+    let id = id.to_string();
+    let span = id.get(16..).unwrap_or_default();
+    format!("00-{id}-{span}-00")
 }
 
 /// The dead letter that a message in the queue of dead letters is: buried by us, or by the broker.
@@ -255,6 +265,19 @@ mod tests {
         assert_eq!((letter.code.as_str(), letter.reason.as_str()), ("event-invalid", "no data"));
         assert_eq!((letter.first_failed_at, letter.failed_at), (now(), now()));
         assert_eq!(letter.failed_on.as_deref(), Some("box/7"));
+    }
+
+    #[test]
+    fn an_event_begins_a_trace_of_its_own_name() {
+        let id = EventId::of(EventType::MessageCaptured, &[b"1"]);
+        let properties = Label::new(id, EventType::MessageCaptured).properties();
+        let headers = properties.headers().clone().unwrap();
+        let AMQPValue::LongString(told) = &headers.inner()["traceparent"] else { panic!("{headers:?}") };
+        let told = told.to_string();
+        let parts: Vec<&str> = told.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
+        assert_eq!(parts[1], id.to_string());
+        assert_ne!(parts[2], "0".repeat(16));
     }
 
     #[test]
