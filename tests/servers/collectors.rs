@@ -1,6 +1,7 @@
 //! Several collectors, one account: one of them collects it, and another takes over when that one is gone
 //! (F37) or has only seemed to be (F41).
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use chatferry::demo::Site;
@@ -9,6 +10,7 @@ use rustix::process::Signal;
 use crate::mongod;
 use crate::rabbitmq::RabbitNode;
 use crate::rig::{CONSUMING, Consumer, Net};
+use crate::support::processes::Browsers;
 use crate::support::{Place, assert_store_equals_site, eventually, leave_for_a_browser, tiny_site};
 
 /// The shortest that the settings allow.
@@ -33,6 +35,25 @@ fn holds(consumer: &Consumer) -> bool {
     consumer.log().lines().any(|line| line.contains("lease changed") && line.contains("lease.change=taken"))
 }
 
+/// A process that collects, and the promise that its browser goes with it, however it goes.
+struct Collector {
+    consumer: Consumer,
+    _browsers: Browsers,
+}
+
+impl Deref for Collector {
+    type Target = Consumer;
+    fn deref(&self) -> &Consumer {
+        &self.consumer
+    }
+}
+
+impl DerefMut for Collector {
+    fn deref_mut(&mut self) -> &mut Consumer {
+        &mut self.consumer
+    }
+}
+
 struct Scene {
     site: Site,
     net: Net,
@@ -45,6 +66,12 @@ impl Scene {
         let net = Net::between(RabbitNode::shared().await, mongod::shared().await, 1);
         let consumer = Consumer::start(net.place(), CONSUMING);
         Self { site, net, consumer }
+    }
+
+    fn collector(&self) -> Collector {
+        let place = collecting(&self.net, &self.site);
+        let browsers = Browsers::of(&place);
+        Collector { consumer: Consumer::start(place, "collect"), _browsers: browsers }
     }
 
     /// Waits until the store holds what the site says.
@@ -68,9 +95,9 @@ impl Scene {
 async fn one_of_two_collects_and_the_other_takes_over_when_it_is_killed() {
     let _leave = leave_for_a_browser().await;
     let scene = Scene::begin().await;
-    let mut first = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let mut first = scene.collector();
     eventually("the first one collects", async || holds(&first).then_some(())).await;
-    let second = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let second = scene.collector();
     scene.stored().await;
     eventually("the second one stands by", async || second.log().contains("account held elsewhere").then_some(()))
         .await;
@@ -88,7 +115,7 @@ async fn one_of_two_collects_and_the_other_takes_over_when_it_is_killed() {
     eventually("the second one collects", async || holds(&second).then_some(())).await;
     scene.stored().await;
     assert_eq!(logins(&scene.site), 2, "one login each");
-    second.stop().await;
+    second.consumer.stop().await;
     scene.end().await;
 }
 
@@ -96,11 +123,11 @@ async fn one_of_two_collects_and_the_other_takes_over_when_it_is_killed() {
 async fn a_collector_that_slept_through_its_lease_is_refused() {
     let _leave = leave_for_a_browser().await;
     let scene = Scene::begin().await;
-    let first = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let first = scene.collector();
     eventually("the first one collects", async || holds(&first).then_some(())).await;
     scene.stored().await;
     first.signal(Signal::STOP);
-    let second = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let second = scene.collector();
     eventually("the second one takes over", async || holds(&second).then_some(())).await;
     scene.site.say(&scene.site.truth()[0].conversation_id, None, "while the first one sleeps").unwrap();
     scene.stored().await;
@@ -113,8 +140,8 @@ async fn a_collector_that_slept_through_its_lease_is_refused() {
     let accounts = collecting(&scene.net, &scene.site).run(&["accounts", "list", "--json"]).await.expect_success();
     let accounts: serde_json::Value = serde_json::from_str(&accounts.stdout).unwrap();
     assert_ne!(accounts[0]["status"]["state"], "stopped", "{accounts}");
-    second.stop().await;
-    first.stop().await;
+    second.consumer.stop().await;
+    first.consumer.stop().await;
     scene.end().await;
 }
 
@@ -123,12 +150,12 @@ async fn an_account_that_went_elsewhere_and_came_back_is_read_anew() {
     let _leave = leave_for_a_browser().await;
     let scene = Scene::begin().await;
     let conversation = scene.site.truth()[0].conversation_id.clone();
-    let mut first = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let mut first = scene.collector();
     scene.stored().await;
     first.signal(Signal::KILL);
     first.ended().await;
     scene.site.say(&conversation, None, "for the second one").unwrap();
-    let mut second = Consumer::start(collecting(&scene.net, &scene.site), "collect");
+    let mut second = scene.collector();
     scene.stored().await;
     second.signal(Signal::KILL);
     second.ended().await;
@@ -137,6 +164,6 @@ async fn an_account_that_went_elsewhere_and_came_back_is_read_anew() {
     // In the order of the site: what each of them knew of places does not matter.
     scene.stored().await;
     assert!(first.log().contains("was another's"), "{}", first.log());
-    first.stop().await;
+    first.consumer.stop().await;
     scene.end().await;
 }

@@ -14,6 +14,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -270,6 +271,8 @@ impl Guarded {
             .args(["-c", script, program, after])
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder)
+            // Whoever ends the tests by their group must not end the guardian before it has done its work.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
