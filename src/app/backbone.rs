@@ -171,8 +171,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, AnyFault> {
 }
 
 fn missing(data_dir: &Path) -> AnyFault {
-    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "nothing has been collected there yet");
-    LifecycleError::DataDir { path: data_dir.to_owned(), source }.into()
+    LifecycleError::NothingThere { path: data_dir.to_owned() }.into()
 }
 
 fn open_database(data_dir: &Path) -> Result<Database, AnyFault> {

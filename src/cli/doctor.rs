@@ -3,6 +3,8 @@
 //! One part that is broken keeps no other from being tried, and what is tried leaves nothing behind but a
 //! lease that has run out.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,13 +181,17 @@ fn data_dir(config: &Config) -> (Finding, Option<DataDir>) {
 /// Starts the browser as for an account, on a profile that is thrown away.
 async fn chromium(config: &Config, account: &AccountId) -> Finding {
     let folder = config.data_dir.join("doctor");
+    if let Err(source) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+        return Finding::fault("chromium", &LifecycleError::DataDir { path: folder, source }.into());
+    }
+    // Named after a folder that is there; as root it lies elsewhere.
+    let profile = profile::profile_of(&folder, account);
     let started = async {
         let pack = Library::open(&config.selectors_dir)?.load_named("demo")?;
-        let profile = profile::profile_of(&folder, account);
         let chromium = app::chromium(config, &folder, Arc::new(Counters::default()));
         let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name)?;
         let (account, pack) = (account.clone(), Arc::new(pack));
-        let page = chromium.open(SessionRequest { account, pack, base_url, profile }).await?;
+        let page = chromium.open(SessionRequest { account, pack, base_url, profile: profile.clone() }).await?;
         page.close().await;
         Ok::<_, AnyFault>(match config.browser.no_sandbox {
             true => Finding::warning(
@@ -197,8 +203,10 @@ async fn chromium(config: &Config, account: &AccountId) -> Finding {
         })
     };
     let finding = in_time("chromium", started).await;
-    // What can't be removed is only a browser profile without a login.
-    let _ = std::fs::remove_dir_all(&folder);
+    for left in profile.parent().into_iter().chain([folder.as_path()]) {
+        // What can't be removed is only a browser profile without a login.
+        let _ = fs::remove_dir_all(left);
+    }
     finding
 }
 

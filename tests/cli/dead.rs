@@ -90,7 +90,7 @@ async fn nothing_collected_and_nothing_dead_are_two_things() {
     let place = place();
     for arguments in [&["dead", "list"][..], &["--dry-run", "dead", "replay", "--code", "event-invalid"]] {
         let run = refused(&place, arguments, 78, "data-dir-unusable").await;
-        assert!(run.stderr.contains("nothing has been collected there yet"), "{}", run.stderr);
+        assert!(run.stderr.contains("nothing has been collected into the data directory"), "{}", run.stderr);
         assert!(!place.data_dir().exists(), "looking made the data directory");
     }
     publish_garbage(&place, 0..0).await;

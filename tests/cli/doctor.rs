@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use chatferry::browser::profile::profile_of;
 use serde_json::Value;
 
 use crate::roles::deaf;
@@ -56,6 +57,8 @@ async fn all_is_well_and_nothing_is_left_behind() {
         .filter(|name| !matches!(name.as_str(), "lock" | "chatferry.db" | "chatferry.db-wal" | "chatferry.db-shm"))
         .collect();
     assert!(left.is_empty(), "left behind: {left:?}");
+    let profile = profile_of(&place.data_dir().join("doctor"), &"doctor/probe".parse().unwrap());
+    assert!(!profile.parent().unwrap().exists(), "a profile is left behind");
     assert_eq!(place.run(&["dead", "list"]).await.expect_success().stdout, "no dead letters\n");
 }
 
@@ -68,9 +71,7 @@ async fn a_browser_and_servers_that_are_not_there_are_told_beside_what_works() {
         .with("MONGODB_URI", format!("mongodb://user:{SECRET}@127.0.0.1:{port}/chats?serverSelectionTimeoutMS=500"));
     let findings = findings(&place, 1).await;
     assert_eq!(parts(&findings), PARTS);
-    for (part, code) in
-        [("chromium", "chromium-missing"), ("bus", "bus-unavailable"), ("store", "store-unavailable")]
-    {
+    for (part, code) in [("chromium", "chromium-missing"), ("bus", "bus-unavailable"), ("store", "store-unavailable")] {
         let finding = of(&findings, part);
         assert_eq!((&finding["health"], &finding["code"]), (&"fault".into(), &code.into()), "{finding}");
         assert!(finding["action"].as_str().unwrap().ends_with('.'), "{finding}");
@@ -82,7 +83,11 @@ async fn a_browser_and_servers_that_are_not_there_are_told_beside_what_works() {
     assert!(!place.data_dir().join("chatferry.db").exists(), "something is embedded all the same");
     let text = doctor(&place, &[]).await;
     let bus: Vec<&str> = text.stdout.lines().skip_while(|line| !line.starts_with("FAULT    bus ")).take(2).collect();
-    assert!(bus[0].ends_with(" [bus-unavailable]") && bus[1].trim_start().starts_with("what to do: "), "{}", text.stdout);
+    assert!(
+        bus[0].ends_with(" [bus-unavailable]") && bus[1].trim_start().starts_with("what to do: "),
+        "{}",
+        text.stdout
+    );
 }
 
 #[tokio::test]

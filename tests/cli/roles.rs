@@ -74,7 +74,14 @@ async fn an_address_that_can_not_be_used_is_told_with_what_was_expected_and_not_
     let wrong = place()
         .with("RABBITMQ_URL", format!("http://user:{SECRET}@broker/"))
         .with("MONGODB_URI", format!("mongodb://user:{SECRET}@store"));
-    let words = ["2 problems", "RABBITMQ_URL", "amqp[s]://", "MONGODB_URI", "mongodb[+srv]://", "/database"];
+    let words = [
+        "2 problems",
+        "RABBITMQ_URL",
+        "amqp:// or amqps://",
+        "MONGODB_URI",
+        "mongodb:// or mongodb+srv://",
+        "name of a database",
+    ];
     for arguments in [&["run"][..], &["config", "check"], &["doctor"], &["dead", "list"]] {
         refused(&wrong, arguments, &words).await;
     }
@@ -107,11 +114,8 @@ async fn addresses_may_come_as_files() {
 async fn the_daemon_waits_for_servers_that_are_not_there_and_a_stop_ends_it_well() {
     let (_deaf, port) = deaf();
     let rabbitmq = ("RABBITMQ_URL", format!("amqp://user:{SECRET}@127.0.0.1:{port}/"), "bus-unavailable");
-    let mongodb = (
-        "MONGODB_URI",
-        format!("mongodb://127.0.0.1:{port}/chats?serverSelectionTimeoutMS=500"),
-        "store-unavailable",
-    );
+    let mongodb =
+        ("MONGODB_URI", format!("mongodb://127.0.0.1:{port}/chats?serverSelectionTimeoutMS=500"), "store-unavailable");
     for (name, address, code) in [rabbitmq, mongodb] {
         let place = place().with(name, address);
         let mut daemon = Watched::start(&place, &["run"]);
@@ -123,5 +127,18 @@ async fn the_daemon_waits_for_servers_that_are_not_there_and_a_stop_ends_it_well
         let ended = daemon.end().await;
         assert_eq!(ended.status.code(), Some(0), "{}", ended.log.join("\n"));
         assert!(!ended.log.join("\n").contains(SECRET), "{}", ended.log.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_does_not_make_every_account_new() {
+    let (_deaf, port) = deaf();
+    let place = place()
+        .with("DEMO_USERNAME", "somebody")
+        .with("DEMO_PASSWORD", SECRET)
+        .with("MONGODB_URI", format!("mongodb://127.0.0.1:{port}/chats?serverSelectionTimeoutMS=500"));
+    for arguments in [&["accounts", "list"][..], &["conversations", "list"], &["data", "export"]] {
+        let run = crate::refusal::refused(&place, arguments, 1, "store-unavailable").await;
+        assert_eq!(run.stdout, "", "{arguments:?}");
     }
 }
