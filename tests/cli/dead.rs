@@ -133,9 +133,10 @@ async fn a_replay_goes_back_into_the_queue_and_may_be_repeated() {
     let place = place();
     bury(&place, 3).await;
     let one = id(1).to_string();
-    for arguments in [&["dead", "replay"][..], &["dead", "drop"], &["dead", "replay", "--rate", "0", &one]] {
+    for arguments in [&["dead", "replay"][..], &["dead", "drop"]] {
         said(&place, arguments, 2, "Usage").await;
     }
+    said(&place, &["dead", "replay", "--rate", "0", &one], 2, "0 is not in 1..=100000").await;
     for arguments in
         [&["--dry-run", "dead", "replay", "--code", "event-invalid"][..], &["--dry-run", "dead", "drop", &one]]
     {
