@@ -131,7 +131,7 @@ async fn a_dead_letter_is_listed_and_shown_and_its_text_only_when_asked_for() {
 #[tokio::test]
 async fn a_replay_goes_back_into_the_queue_and_may_be_repeated() {
     let place = place();
-    bury(&place, 3).await;
+    bury(&place, 4).await;
     let one = id(1).to_string();
     for arguments in [&["dead", "replay"][..], &["dead", "drop"]] {
         said(&place, arguments, 2, "Usage").await;
@@ -142,26 +142,26 @@ async fn a_replay_goes_back_into_the_queue_and_may_be_repeated() {
     {
         let run = place.run(arguments).await.expect_success();
         assert!(run.stdout.contains("would be "), "{}", run.stdout);
-        assert_eq!(listed(&place).await.len(), 3, "{arguments:?} changed something");
+        assert_eq!(listed(&place).await.len(), 4, "{arguments:?} changed something");
     }
 
     let first = document(&place, &["dead", "replay", "--json", &one, &id(9).to_string()]).await;
     assert_eq!((&first["replayed"], &first["not_there"][0]), (&1.into(), &id(9).to_string().into()));
-    assert_eq!(listed(&place).await.len(), 2);
+    assert_eq!(listed(&place).await.len(), 3);
     let again = document(&place, &["dead", "replay", "--json", &one]).await;
     assert_eq!((&again["replayed"], &again["not_there"][0]), (&0.into(), &one.clone().into()));
 
-    // Two are left, one a second: the second one can't come before a second is over.
+    // Three are left, two a second: the third one can't come before a second is over.
     let begun = Instant::now();
-    let rest = document(&place, &["dead", "replay", "--json", "--rate", "1", "--code", "event-invalid"]).await;
-    assert!(begun.elapsed() >= Duration::from_secs(1), "faster than one a second");
-    assert_eq!(rest["replayed"], 2);
+    let rest = document(&place, &["dead", "replay", "--json", "--rate", "2", "--code", "event-invalid"]).await;
+    assert!(begun.elapsed() >= Duration::from_secs(1), "faster than two a second");
+    assert_eq!(rest["replayed"], 3);
     assert!(listed(&place).await.is_empty());
 
     // They are as bad as before: each is met again, and once.
-    stop(buried_by(&place, 3).await).await;
+    stop(buried_by(&place, 4).await).await;
     let letters = listed(&place).await;
-    assert_eq!(letters.len(), 3);
+    assert_eq!(letters.len(), 4);
     assert!(letters.iter().all(|letter| letter["failures"] == 1), "something was held against them: {letters:?}");
 }
 
