@@ -15,7 +15,7 @@ mod backbone;
 mod collecting;
 mod roles;
 
-pub use backbone::{Backbone, open_store};
+pub use backbone::{Backbone, Events, Records, open_store};
 pub use roles::Role;
 
 use self::collecting::Collecting;
@@ -99,9 +99,9 @@ impl App {
         Ok(Self {
             lifecycle,
             clock: Arc::new(SystemClock),
-            store: backbone.store.clone(),
-            bus: backbone.bus.clone(),
-            leases: backbone.leases.clone(),
+            store: backbone.records.store.clone(),
+            bus: backbone.events.bus.clone(),
+            leases: backbone.records.leases.clone(),
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
             spool,

@@ -12,6 +12,8 @@ mod support;
 mod collectors;
 #[path = "servers/consumers.rs"]
 mod consumers;
+#[path = "servers/health.rs"]
+mod health;
 #[path = "servers/oracle.rs"]
 mod oracle;
 #[path = "servers/poison.rs"]

@@ -15,48 +15,98 @@ use crate::store::{self, MongoSettings, MongoStore, SqliteStore};
 /// The database file that the embedded bus and store share.
 const DATABASE: &str = "chatferry.db";
 
-/// What every part of the work shares.
-pub struct Backbone {
-    /// Events.
+/// The bus on its own.
+pub struct Events {
+    /// The bus.
     pub bus: Arc<dyn Bus>,
+    /// What it is, for a person.
+    pub name: &'static str,
+    file: Option<Database>,
+}
+
+impl Events {
+    /// Opens it, and finds out whether it can be used.
+    ///
+    /// # Errors
+    /// A broker that can't be reached or refuses; a database file that is damaged.
+    pub async fn open(config: &Config, data_dir: &Path) -> Result<Self, AnyFault> {
+        let file = if config.rabbitmq.is_none() { Some(open_database(data_dir)?) } else { None };
+        Self::over(config, file).await
+    }
+
+    /// Opens what is there already, for commands that would find nothing in a new one.
+    ///
+    /// # Errors
+    /// As [`Events::open`]; `data-dir-unusable` if nothing has been collected yet.
+    pub async fn open_existing(config: &Config) -> Result<Self, AnyFault> {
+        if config.rabbitmq.is_none() && !config.data_dir.join(DATABASE).exists() {
+            return Err(missing(&config.data_dir));
+        }
+        Self::open(config, &config.data_dir).await
+    }
+
+    async fn over(config: &Config, file: Option<Database>) -> Result<Self, AnyFault> {
+        match (&config.rabbitmq, file) {
+            (Some(rabbitmq), _) => {
+                let mut settings = RabbitSettings::new(rabbitmq.url.clone());
+                settings.ca_file.clone_from(&rabbitmq.ca);
+                Ok(Self { bus: Arc::new(RabbitBus::connect(settings).await?), name: "RabbitMQ", file: None })
+            }
+            (None, Some(file)) => {
+                let bus = Arc::new(EmbeddedBus::open(file.clone()).await?);
+                Ok(Self { bus, name: "embedded", file: Some(file) })
+            }
+            (None, None) => Err(missing(&config.data_dir)),
+        }
+    }
+
+    /// Closes its connections or its file. Nobody may use it any more.
+    pub async fn close(self) {
+        self.bus.close().await;
+        drop(self.bus);
+        if let Some(file) = self.file {
+            file.close().await;
+        }
+    }
+}
+
+/// The store on its own, as two ports.
+pub struct Records {
     /// Everything that was seen.
     pub store: Arc<dyn Store>,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
-    /// The file of those that are embedded.
-    database: Option<Database>,
-    is_rabbitmq: bool,
     mongo: Option<Topology>,
+    file: Option<Database>,
 }
 
-impl Backbone {
-    /// Opens both, and finds out whether they can be used.
+impl Records {
+    /// Opens it, and finds out whether it can be used.
     ///
     /// # Errors
     /// A server that can't be reached or refuses; a database file that is damaged.
     pub async fn open(config: &Config, data_dir: &Path) -> Result<Self, AnyFault> {
-        let is_embedded = config.rabbitmq.is_none() || config.mongodb.is_none();
-        let database = if is_embedded { Some(open_database(data_dir)?) } else { None };
-        let Stored { store, leases, mongo } = open_store_in(config, database.as_ref()).await?;
-        let bus: Arc<dyn Bus> = match (&config.rabbitmq, &database) {
-            (Some(rabbitmq), _) => {
-                let mut settings = RabbitSettings::new(rabbitmq.url.clone());
-                settings.ca_file.clone_from(&rabbitmq.ca);
-                Arc::new(RabbitBus::connect(settings).await?)
+        let file = if config.mongodb.is_none() { Some(open_database(data_dir)?) } else { None };
+        Self::over(config, file).await
+    }
+
+    async fn over(config: &Config, file: Option<Database>) -> Result<Self, AnyFault> {
+        match (&config.mongodb, file) {
+            (Some(uri), _) => {
+                let store = Arc::new(MongoStore::connect(&MongoSettings { uri: uri.clone() }).await?);
+                let mongo = Some(store.topology().clone());
+                Ok(Self { leases: store.clone(), store, mongo, file: None })
             }
-            (None, Some(database)) => Arc::new(EmbeddedBus::open(database.clone()).await?),
-            (None, None) => return Err(missing(data_dir)),
-        };
-        Ok(Self { bus, store, leases, database, is_rabbitmq: config.rabbitmq.is_some(), mongo })
+            (None, Some(file)) => {
+                let store = Arc::new(SqliteStore::open(file.clone()));
+                Ok(Self { leases: store.clone(), store, mongo: None, file: Some(file) })
+            }
+            (None, None) => Err(missing(&config.data_dir)),
+        }
     }
 
-    /// What the bus is, for a person.
-    pub const fn bus_name(&self) -> &'static str {
-        if self.is_rabbitmq { "RabbitMQ" } else { "embedded" }
-    }
-
-    /// What the store is, for a person.
-    pub fn store_name(&self) -> String {
+    /// What it is, for a person.
+    pub fn name(&self) -> String {
         let Some(Topology { kind, version }) = &self.mongo else { return "embedded".to_owned() };
         match kind {
             TopologyKind::ReplicaSet { name } => format!("MongoDB {version}, replica set {name}"),
@@ -66,19 +116,46 @@ impl Backbone {
     }
 
     /// What works and should be otherwise all the same, and what to do about it.
-    pub fn store_warning(&self) -> Option<(String, &'static str)> {
+    pub fn warning(&self) -> Option<(String, &'static str)> {
         let mongo = self.mongo.as_ref().filter(|mongo| mongo.kind == TopologyKind::Standalone)?;
         let what = format!("MongoDB {} works, but without a replica set: a short outage is not bridged", mongo.version);
         Some((what, "Start mongod with --replSet and call rs.initiate() once; one member is enough."))
     }
 
+    /// Closes its connections or its file. Nobody may use it any more.
+    pub async fn close(self) {
+        drop((self.store, self.leases));
+        if let Some(file) = self.file {
+            file.close().await;
+        }
+    }
+}
+
+/// What every part of the work shares. Where both are embedded they share a file.
+pub struct Backbone {
+    /// Events.
+    pub events: Events,
+    /// Everything that was seen.
+    pub records: Records,
+}
+
+impl Backbone {
+    /// Opens both, and finds out whether they can be used.
+    ///
+    /// # Errors
+    /// As [`Events::open`] and [`Records::open`].
+    pub async fn open(config: &Config, data_dir: &Path) -> Result<Self, AnyFault> {
+        let is_embedded = config.rabbitmq.is_none() || config.mongodb.is_none();
+        let file = if is_embedded { Some(open_database(data_dir)?) } else { None };
+        let records = Records::over(config, file.clone()).await?;
+        let events = Events::over(config, file).await?;
+        Ok(Self { events, records })
+    }
+
     /// Closes connections and files. Nobody may use them any more.
     pub async fn close(self) {
-        self.bus.close().await;
-        drop((self.bus, self.store, self.leases));
-        if let Some(database) = self.database {
-            database.close().await;
-        }
+        self.events.close().await;
+        self.records.close().await;
     }
 }
 
@@ -87,39 +164,14 @@ impl Backbone {
 /// # Errors
 /// The server can't be reached; there is no database yet, or it is damaged or not ours.
 pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, AnyFault> {
-    let database = match &config.mongodb {
-        Some(_) => None,
-        None if config.data_dir.join(DATABASE).exists() => Some(open_database(&config.data_dir)?),
-        None => return Err(missing(&config.data_dir)),
-    };
-    Ok(open_store_in(config, database.as_ref()).await?.store)
-}
-
-/// The store as two ports, and what MongoDB is if it is that.
-struct Stored {
-    store: Arc<dyn Store>,
-    leases: Arc<dyn Leases>,
-    mongo: Option<Topology>,
-}
-
-async fn open_store_in(config: &Config, database: Option<&Database>) -> Result<Stored, AnyFault> {
-    match (&config.mongodb, database) {
-        (Some(uri), _) => {
-            let store = Arc::new(MongoStore::connect(&MongoSettings { uri: uri.clone() }).await?);
-            let mongo = Some(store.topology().clone());
-            Ok(Stored { leases: store.clone(), store, mongo })
-        }
-        (None, Some(database)) => {
-            let store = Arc::new(SqliteStore::open(database.clone()));
-            Ok(Stored { leases: store.clone(), store, mongo: None })
-        }
-        (None, None) => Err(missing(&config.data_dir)),
+    if config.mongodb.is_none() && !config.data_dir.join(DATABASE).exists() {
+        return Err(missing(&config.data_dir));
     }
+    Ok(Records::open(config, &config.data_dir).await?.store)
 }
 
 fn missing(data_dir: &Path) -> AnyFault {
-    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "nothing has been collected there yet");
-    LifecycleError::DataDir { path: data_dir.to_owned(), source }.into()
+    LifecycleError::NothingThere { path: data_dir.to_owned() }.into()
 }
 
 fn open_database(data_dir: &Path) -> Result<Database, AnyFault> {

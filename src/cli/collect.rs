@@ -25,7 +25,7 @@ pub struct CollectArgs {
     /// Only this account, SITE/LABEL
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
-    /// One full pass, drain the pipeline, exit (without it: as `run`, for this account's sites)
+    /// One full pass, drain the pipeline, exit (without it: as `run`, with this account alone if one is named)
     #[arg(long)]
     once: bool,
     /// One JSON document on stdout

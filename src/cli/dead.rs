@@ -3,6 +3,7 @@
 //! A replay may be repeated and may be cut off at any point: an event keeps its id, and every consumer
 //! knows what it has done before.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::exit::{self, Failure};
 use super::out;
-use crate::app::Backbone;
+use crate::app::Events;
 use crate::config::Config;
 use crate::domain::EventId;
-use crate::fault::AnyFault;
+use crate::fault::{AnyFault, Code};
 use crate::lifecycle::DataDir;
-use crate::ports::DeadLetter;
+use crate::ports::{Bus, DeadLetter};
 use crate::telemetry::occurrences::{DeadLettersDropped, DeadLettersReplayed};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -79,38 +80,41 @@ pub enum DeadCommand {
 pub async fn run(command: DeadCommand, config: &Config) -> Result<(), Failure> {
     let changes = matches!(command, DeadCommand::Replay { .. } | DeadCommand::Drop { .. });
     // A daemon that runs knows its embedded queues by heart; they are not changed under its hands.
-    let _alone = if changes && config.rabbitmq.is_none() {
+    let _alone = if changes && !config.dry_run && config.rabbitmq.is_none() {
         Some(DataDir::open(&config.data_dir).map_err(AnyFault::from)?)
     } else {
         None
     };
-    let backbone = Backbone::open(config, &config.data_dir).await?;
-    let outcome = on(&backbone, command, config.dry_run).await;
-    backbone.close().await;
+    let events = Events::open_existing(config).await?;
+    let outcome = on(&*events.bus, command, config.dry_run).await;
+    events.close().await;
     outcome
 }
 
-async fn on(backbone: &Backbone, command: DeadCommand, dry_run: bool) -> Result<(), Failure> {
-    let letters = backbone.bus.list_dead().await?;
+async fn on(bus: &dyn Bus, command: DeadCommand, dry_run: bool) -> Result<(), Failure> {
+    let letters = bus.list_dead().await?;
     match command {
-        DeadCommand::List { code, json } => list(&of_code(letters, code.as_deref()), json),
+        DeadCommand::List { code, json } => list(&of_code(letters, code.as_deref())?, json),
         DeadCommand::Show { id, body, json } => show(&known(&letters, id)?, body, json)?,
         DeadCommand::Replay { ids, code, rate, json } => {
+            let absent = absent(&ids, &letters);
             let mut chosen: Vec<EventId> =
-                code.map_or_else(Vec::new, |code| of_code(letters.clone(), Some(&code)).iter().map(|l| l.id).collect());
-            chosen.extend(ids.iter().filter(|id| letters.iter().any(|letter| letter.id == **id)));
-            chosen.sort_unstable();
-            chosen.dedup();
-            let replayed = if dry_run { chosen.len() as u64 } else { replay(backbone, &chosen, rate).await? };
-            told("replayed", replayed, &absent(&ids, &letters), dry_run, json);
+                letters.iter().filter(|letter| ids.contains(&letter.id)).map(|l| l.id).collect();
+            if code.is_some() {
+                chosen.extend(of_code(letters, code.as_deref())?.iter().map(|letter| letter.id));
+            }
+            let mut seen = HashSet::new();
+            chosen.retain(|id| seen.insert(*id));
+            let replayed = if dry_run { chosen.len() as u64 } else { replay(bus, &chosen, rate).await? };
+            told("replayed", replayed, &absent, dry_run, json);
         }
         DeadCommand::Drop { ids, json } => {
             let dropped = if dry_run {
                 letters.iter().filter(|letter| ids.contains(&letter.id)).count() as u64
             } else {
-                backbone.bus.drop_dead(&ids).await?
+                bus.drop_dead(&ids).await?
             };
-            if !dry_run {
+            if !dry_run && dropped > 0 {
                 DeadLettersDropped { count: dropped, ids: &ids }.emit(&Counters::default());
             }
             told("dropped", dropped, &absent(&ids, &letters), dry_run, json);
@@ -119,22 +123,31 @@ async fn on(backbone: &Backbone, command: DeadCommand, dry_run: bool) -> Result<
     Ok(())
 }
 
-/// Batch by batch, so that a thousand of them don't fall upon the consumers at once.
-async fn replay(backbone: &Backbone, ids: &[EventId], rate: u32) -> Result<u64, Failure> {
+/// Batch by batch, so that a thousand of them don't fall upon the consumers at once. Each batch is
+/// followed by the time that it may take up.
+async fn replay(bus: &dyn Bus, ids: &[EventId], rate: u32) -> Result<u64, Failure> {
     let mut replayed = 0;
-    for (index, batch) in ids.chunks(BATCH.min(rate as usize)).enumerate() {
-        if index > 0 {
-            tokio::time::sleep(Duration::from_secs(1).mul_f64(batch.len() as f64 / f64::from(rate))).await;
-        }
-        replayed += backbone.bus.replay_dead(batch).await?;
-        DeadLettersReplayed { count: batch.len() as u64, ids: batch }.emit(&Counters::default());
+    let mut wait = Duration::ZERO;
+    for batch in ids.chunks(BATCH.min(rate as usize)) {
+        tokio::time::sleep(wait).await;
+        let count = bus.replay_dead(batch).await?;
+        DeadLettersReplayed { count, ids: batch }.emit(&Counters::default());
+        replayed += count;
+        wait = Duration::from_secs(1).mul_f64(batch.len() as f64 / f64::from(rate));
     }
     Ok(replayed)
 }
 
-fn of_code(mut letters: Vec<DeadLetter>, code: Option<&str>) -> Vec<DeadLetter> {
+/// Those that died of it. A code that neither they nor the program know is a slip.
+fn of_code(mut letters: Vec<DeadLetter>, code: Option<&str>) -> Result<Vec<DeadLetter>, Failure> {
     letters.retain(|letter| code.is_none_or(|code| letter.code == code));
-    letters
+    match code {
+        Some(code) if letters.is_empty() && Code::parse(code).is_none() => Err(Failure::said(
+            format!("chatferry: there is no code {code}; `chatferry dead list` shows the codes of all dead letters"),
+            exit::FAULTS,
+        )),
+        _ => Ok(letters),
+    }
 }
 
 fn known(letters: &[DeadLetter], id: EventId) -> Result<DeadLetter, Failure> {
@@ -206,14 +219,14 @@ fn show(letter: &DeadLetter, body: bool, as_json: bool) -> Result<(), Failure> {
         out::json(&document);
         return Ok(());
     }
-    let code = crate::fault::Code::parse(&letter.code);
+    let code = Code::parse(&letter.code);
     let lines = [
         ("event", letter.id.to_string()),
         ("type", letter.kind.clone()),
         ("queue", letter.queue.as_str().to_owned()),
         ("code", letter.code.clone()),
         ("reason", letter.reason.clone()),
-        ("what to do", code.map_or("", crate::fault::Code::action).to_owned()),
+        ("what to do", code.map_or("", Code::action).to_owned()),
         ("failures", letter.failures.to_string()),
         ("first failure", letter.first_failed_at.to_string()),
         ("last failure", letter.failed_at.to_string()),

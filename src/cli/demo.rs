@@ -1,4 +1,5 @@
-//! `demo`: the whole job against the bundled sample site, on the embedded defaults.
+//! `demo`: the whole job against the bundled sample site; on the embedded defaults, or on the servers that
+//! the environment names.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

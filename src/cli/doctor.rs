@@ -3,6 +3,8 @@
 //! One part that is broken keeps no other from being tried, and what is tried leaves nothing behind but a
 //! lease that has run out.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use tokio::time::timeout;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::{self, Backbone};
+use crate::app::{self, Events, Records};
 use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::AccountId;
@@ -80,6 +82,13 @@ impl Finding {
 /// 1 if a part is broken; 78 if the settings are.
 pub async fn run(args: &DoctorArgs, sources: Sources) -> Result<(), Failure> {
     let config = configured(sources)?;
+    if config.dry_run {
+        return Err(Failure::said(
+            "chatferry: the doctor has no dry run: it publishes and stores what it takes away again\n  \
+             what to do: call it without --dry-run.",
+            exit::CONFIG,
+        ));
+    }
     let account: AccountId =
         PROBE.parse().map_err(|error| Failure::said(format!("chatferry: {PROBE}: {error}"), exit::INTERNAL))?;
     let mut findings = vec![settings(&config)];
@@ -88,7 +97,8 @@ pub async fn run(args: &DoctorArgs, sources: Sources) -> Result<(), Failure> {
     findings.push(data);
     if is_ours.is_some() || config.data_dir.exists() {
         findings.push(chromium(&config, &account).await);
-        findings.extend(backbone(&config, &account).await);
+        findings.push(bus(&config).await);
+        findings.push(store(&config, &account).await);
     }
     findings.push(Finding::ok("analyst", "extractive, built in: no service is asked"));
     findings.push(mirror(&config));
@@ -133,7 +143,7 @@ fn settings(config: &Config) -> Finding {
 fn packs(config: &Config) -> Vec<Finding> {
     let library = match Library::open(&config.selectors_dir) {
         Ok(library) => library,
-        Err(error) => return vec![Finding::fault("packs", &error.into())],
+        Err(error) => return vec![Finding::fault("pack", &error.into())],
     };
     let mut sites: Vec<_> = config.accounts.iter().map(|account| account.id.site()).collect();
     sites.dedup();
@@ -170,70 +180,89 @@ fn data_dir(config: &Config) -> (Finding, Option<DataDir>) {
 
 /// Starts the browser as for an account, on a profile that is thrown away.
 async fn chromium(config: &Config, account: &AccountId) -> Finding {
+    let folder = config.data_dir.join("doctor");
+    if let Err(source) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+        return Finding::fault("chromium", &LifecycleError::DataDir { path: folder, source }.into());
+    }
+    // Named after a folder that is there; as root it lies elsewhere.
+    let profile = profile::profile_of(&folder, account);
     let started = async {
         let pack = Library::open(&config.selectors_dir)?.load_named("demo")?;
-        let folder = config.data_dir.join("doctor");
-        let profile = profile::profile_of(&folder, account);
         let chromium = app::chromium(config, &folder, Arc::new(Counters::default()));
         let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name)?;
         let (account, pack) = (account.clone(), Arc::new(pack));
         let page = chromium.open(SessionRequest { account, pack, base_url, profile: profile.clone() }).await?;
         page.close().await;
+        Ok::<_, AnyFault>(match config.browser.no_sandbox {
+            true => Finding::warning(
+                "chromium",
+                "starts, WITHOUT its sandbox",
+                "Take CHATFERRY_BROWSER_NO_SANDBOX away: a hostile page could reach everything that the daemon can.",
+            ),
+            false => Finding::ok("chromium", "starts, with its sandbox"),
+        })
+    };
+    let finding = in_time("chromium", started).await;
+    for left in profile.parent().into_iter().chain([folder.as_path()]) {
         // What can't be removed is only a browser profile without a login.
-        let _ = std::fs::remove_dir_all(&profile);
-        let _ = std::fs::remove_dir_all(&folder);
-        Ok::<_, AnyFault>(())
-    };
-    match timeout(PATIENCE, started).await {
-        Ok(Ok(())) if config.browser.no_sandbox => Finding::warning(
-            "chromium",
-            "starts, WITHOUT its sandbox",
-            "Take CHATFERRY_BROWSER_NO_SANDBOX away: a hostile page could reach everything that the daemon can.",
-        ),
-        Ok(Ok(())) => Finding::ok("chromium", "starts, with its sandbox"),
-        Ok(Err(fault)) => Finding::fault("chromium", &fault),
-        Err(_) => Finding::warning("chromium", "did not start in time", "Try again when the machine is less busy."),
+        let _ = fs::remove_dir_all(left);
     }
+    finding
 }
 
-async fn backbone(config: &Config, account: &AccountId) -> Vec<Finding> {
-    let backbone = match timeout(PATIENCE, Backbone::open(config, &config.data_dir)).await {
-        Ok(Ok(backbone)) => backbone,
-        Ok(Err(fault)) => return vec![Finding::fault("bus and store", &fault)],
-        Err(_) => return vec![Finding::warning("bus and store", "did not answer in time", "Try again later.")],
+/// Publishes an event and consumes it, where no consumer looks.
+async fn bus(config: &Config) -> Finding {
+    let tried = async {
+        let events = Events::open(config, &config.data_dir).await?;
+        let outcome = match events.bus.state() {
+            BusState::Blocked { reason } => {
+                let action = crate::fault::Code::BrokerBlocked.action();
+                Ok(Finding::warning("bus", format!("takes no events: {reason}"), action))
+            }
+            BusState::Connected | BusState::Reconnecting => {
+                let probed = events.bus.probe().await;
+                probed.map(|()| Finding::ok("bus", format!("{}: published and consumed an event", events.name)))
+            }
+        };
+        events.close().await;
+        outcome
     };
-    let findings = vec![bus(&backbone).await, store(&backbone, account).await];
-    backbone.close().await;
-    findings
-}
-
-async fn bus(backbone: &Backbone) -> Finding {
-    if let BusState::Blocked { reason } = backbone.bus.state() {
-        let action = crate::fault::Code::BrokerBlocked.action();
-        return Finding::warning("bus", format!("takes no events: {reason}"), action);
-    }
-    match backbone.bus.probe().await {
-        Ok(()) => Finding::ok("bus", format!("{}: published and consumed an event", backbone.bus_name())),
-        Err(fault) => Finding::fault("bus", &fault),
-    }
+    in_time("bus", tried).await
 }
 
 /// Takes a lease and gives it back: a write, a read and a write by the way that production uses.
-async fn store(backbone: &Backbone, account: &AccountId) -> Finding {
-    let owner = format!("doctor-{:016x}", fastrand::u64(..));
+async fn store(config: &Config, account: &AccountId) -> Finding {
     let tried = async {
-        let Some(lease) = backbone.leases.acquire(account, &owner, PROBE_TTL).await? else { return Ok(false) };
-        let holder = backbone.leases.holder(account).await?;
-        backbone.leases.release(&lease).await?;
-        Ok::<_, AnyFault>(holder.is_some_and(|holder| holder.owner == owner))
+        let records = Records::open(config, &config.data_dir).await?;
+        let outcome = match (lease(&records, account).await, records.warning()) {
+            (Err(fault), _) => Err(fault),
+            (Ok(false), _) => {
+                let what = "another doctor is writing at the same time";
+                Ok(Finding::warning("store", what, "Try again when it is done."))
+            }
+            (Ok(true), Some((what, action))) => Ok(Finding::warning("store", what, action)),
+            (Ok(true), None) => Ok(Finding::ok("store", format!("{}: wrote and read back", records.name()))),
+        };
+        records.close().await;
+        outcome
     };
-    match (tried.await, backbone.store_warning()) {
-        (Err(fault), _) => Finding::fault("store", &fault),
-        (Ok(false), _) => {
-            Finding::warning("store", "another doctor is writing at the same time", "Try again when it is done.")
-        }
-        (Ok(true), Some((what, action))) => Finding::warning("store", what, action),
-        (Ok(true), None) => Finding::ok("store", format!("{}: wrote and read back", backbone.store_name())),
+    in_time("store", tried).await
+}
+
+/// False if somebody else holds it.
+async fn lease(records: &Records, account: &AccountId) -> Result<bool, AnyFault> {
+    let owner = format!("doctor-{:016x}", fastrand::u64(..));
+    let Some(lease) = records.leases.acquire(account, &owner, PROBE_TTL).await? else { return Ok(false) };
+    let holder = records.leases.holder(account).await?;
+    records.leases.release(&lease).await?;
+    Ok(holder.is_some_and(|holder| holder.owner == owner))
+}
+
+async fn in_time(part: &'static str, tried: impl Future<Output = Result<Finding, AnyFault>>) -> Finding {
+    match timeout(PATIENCE, tried).await {
+        Ok(Ok(finding)) => finding,
+        Ok(Err(fault)) => Finding::fault(part, &fault),
+        Err(_) => Finding::warning(part, "did not answer in time", "Try again when the machine is less busy."),
     }
 }
 

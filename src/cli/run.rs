@@ -23,7 +23,8 @@ const SERVERS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Du
 /// Arguments of `run`.
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
-    /// Only this share of the work, beside other processes; needs RABBITMQ_URL and MONGODB_URI
+    /// Only this share of the work, beside other processes, several with commas; needs RABBITMQ_URL and
+    /// MONGODB_URI
     #[arg(long, value_name = "ROLE", value_delimiter = ',', value_parser = role())]
     role: Vec<Role>,
 }

@@ -221,7 +221,7 @@ pub static MONGODB_URI: Setting = Setting {
     computed: Some("the embedded store, a database in the data directory"),
     secret: true,
     help: "Where MongoDB is; without it everything is stored in the data directory.",
-    obtain: "mongodb://user:password@host/database or mongodb+srv://, of a user with the role readWrite on it.",
+    obtain: "mongodb://user:password@host/database or mongodb+srv://, of a user with readWrite and dbAdmin on it.",
     ..ROW
 };
 
