@@ -199,6 +199,7 @@ impl Collector {
             account: &self.account,
             page,
             spool: &self.spool,
+            store: self.store.as_ref(),
             clock: self.clock.as_ref(),
             depth,
             epoch: self.held.epoch,

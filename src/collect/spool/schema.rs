@@ -51,4 +51,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 2,
     // Under which lease a gap was seen: the store refuses what a late owner tells.
     sql: "ALTER TABLE gap ADD COLUMN epoch INTEGER;",
+}, Migration {
+    component: "spool",
+    version: 3,
+    // Under which lease a conversation was last read: under a later one the store may know more of it.
+    sql: "ALTER TABLE conversation ADD COLUMN epoch INTEGER;",
 }];
