@@ -69,6 +69,7 @@ pub async fn fill(spool: &Spool) {
             conversation: reference(conversation),
             complete: true,
             row_digest: None,
+            recalled: None,
             events,
             open_gap: None,
             gaps: Vec::new(),

@@ -20,7 +20,7 @@ use crate::lifecycle::{CrashPoint, Lifecycle, browser_kill_point, crash_point};
 use crate::ports::page::{Browser, SessionRequest, SitePage, Until};
 use crate::ports::{Clock, Store};
 use crate::resilience::RetrySchedule;
-use crate::telemetry::occurrences::{AccountStateChanged, LeaseChanged, LoginAttempted, PassCompleted, PassFailed};
+use crate::telemetry::occurrences::{AccountStateChanged, LoginAttempted, PassCompleted, PassFailed};
 use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
 
 /// Tries of a single pass that a person waits for.
@@ -174,12 +174,6 @@ impl Collector {
         if !account.pack.pack.site.verified && !account.terms_acknowledged {
             return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
         }
-        if let Some(epoch) = self.held.epoch
-            && self.spool.begin_tenure(&account.id, epoch).await?
-        {
-            LeaseChanged { account: &account.id, epoch: Some(epoch), what: "was another's", fault: None }
-                .emit(&self.counters);
-        }
         self.progress.tell(Progress::Started { account: account.id.clone() });
         self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
         self.browser
@@ -205,6 +199,7 @@ impl Collector {
             account: &self.account,
             page,
             spool: &self.spool,
+            store: self.store.as_ref(),
             clock: self.clock.as_ref(),
             depth,
             epoch: self.held.epoch,

@@ -146,7 +146,7 @@ async fn a_collector_that_slept_through_its_lease_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_went_elsewhere_and_came_back_is_read_anew() {
+async fn an_account_that_went_elsewhere_and_came_back_is_read_on_from_the_store() {
     let _leave = leave_for_a_browser().await;
     let scene = Scene::begin().await;
     let conversation = scene.site.truth()[0].conversation_id.clone();
@@ -163,7 +163,6 @@ async fn an_account_that_went_elsewhere_and_came_back_is_read_anew() {
     first.again();
     // In the order of the site: what each of them knew of places does not matter.
     scene.stored().await;
-    assert!(first.log().contains("was another's"), "{}", first.log());
     first.consumer.stop().await;
     scene.end().await;
 }

@@ -120,6 +120,7 @@ impl Script {
             epoch: None,
             complete: true,
             row_digest: None,
+            recalled: None,
             events: events.collect(),
             open_gap: None,
             gaps: Vec::new(),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind, Event};
@@ -119,9 +120,17 @@ impl Address {
     fn not_connected(&self, error: &lapin::Error) -> BusError {
         let broker = self.shown.clone();
         match error.kind() {
-            // ACCESS_REFUSED, NOT_ALLOWED and the like: the broker's words name user and virtual host only.
+            // The broker's words name user and virtual host only. Whatever else it closes a connection for
+            // (CONNECTION_FORCED by one that is just stopping, INTERNAL_ERROR) passes without a human.
             ErrorKind::ProtocolError(refusal) => {
-                BusError::Refused { broker, reason: refusal.get_message().to_string(), known: false }
+                let reason = refusal.get_message().to_string();
+                match refusal.kind() {
+                    AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+                    | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED | AMQPHardError::INVALIDPATH) => {
+                        BusError::Refused { broker, reason, known: false }
+                    }
+                    _ => self.unavailable(&reason),
+                }
             }
             // What rustls says about a certificate.
             ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -233,6 +242,23 @@ mod tests {
         assert_eq!(parse("amqp://[::1]/").unwrap().uri.authority.host, "::1");
         assert_eq!(parse("amqp://broker").unwrap().uri.vhost, "/");
         assert_eq!(parse("amqp://broker/%2f?heartbeat=3").unwrap().uri.query.heartbeat, Some(3));
+    }
+
+    #[test]
+    fn a_broker_that_is_stopping_refuses_nobody() {
+        let address = parse("amqp://broker").unwrap();
+        let met = |kind| {
+            let closed = lapin::protocol::AMQPError::new(kind, "words".into());
+            address.not_connected(&lapin::Error::from(ErrorKind::ProtocolError(closed)))
+        };
+        for hard in [AMQPHardError::CONNECTIONFORCED, AMQPHardError::INTERNALERROR, AMQPHardError::RESOURCEERROR] {
+            let fault = met(AMQPErrorKind::Hard(hard.clone()));
+            assert!(matches!(fault, BusError::Unavailable { .. }), "{hard:?}: {fault}");
+        }
+        for kind in [AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED), AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)]
+        {
+            assert!(matches!(met(kind.clone()), BusError::Refused { .. }), "{kind:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What the spool remembers of an account beside its messages: under which lease it was collected, which
-//! logins were tried, which drifts of its pack were told.
+//! What the spool remembers of an account beside its messages: which logins were tried, which drifts of its
+//! pack were told.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{Spool, insert_pending, queued};
 use crate::collect::error::CollectError;
@@ -13,38 +13,6 @@ use crate::domain::{AccountId, Envelope, EventId};
 use crate::sqlite::SqliteError;
 
 impl Spool {
-    /// Begins to collect an account under the lease of this epoch. If another process has collected it since
-    /// the last time here, what is known of its conversations is forgotten: the store has newer versions and
-    /// other positions, and only a whole reading agrees with itself. True if so.
-    ///
-    /// An epoch rises by one with each change of hands, so the next one to ours is ours again.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn begin_tenure(&self, account: &AccountId, epoch: u64) -> Result<bool, CollectError> {
-        let account = account.to_string();
-        let write = move |connection: &Connection| -> Result<bool, SqliteError> {
-            let last: Option<i64> = connection
-                .query_row("SELECT epoch FROM tenure WHERE account = ?1", [&account], |row| row.get(0))
-                .optional()?;
-            connection.execute(
-                "INSERT INTO tenure (account, epoch) VALUES (?1, ?2)
-                 ON CONFLICT (account) DO UPDATE SET epoch = excluded.epoch",
-                params![account, epoch.cast_signed()],
-            )?;
-            let was_elsewhere = last.is_some_and(|last| epoch > last.cast_unsigned() + 1);
-            if was_elsewhere {
-                connection.execute(
-                    "DELETE FROM captured WHERE conversation IN (SELECT key FROM conversation WHERE account = ?1)",
-                    [&account],
-                )?;
-                connection.execute("DELETE FROM conversation WHERE account = ?1", [&account])?;
-            }
-            Ok(was_elsewhere)
-        };
-        Ok(self.db.write(write).await?)
-    }
-
     /// The drifts of an account that were told, by field.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! One transaction takes a conversation's new messages, what is known of it, and its gaps: after a
 //! kill -9 all of it is there, or none and the next pass reads it again. The spool is a cache of the
-//! store's truth: without it everything is read and published once more, and the store drops the
-//! repetitions.
+//! store's truth: without it everything is read once more, and what the store does not hold is
+//! published.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ mod account;
 mod capture;
 mod schema;
 
-pub use capture::{Capture, Cursor, Known, Pending, PendingGap};
+pub use capture::{Capture, Cursor, Known, Pending, PendingGap, Recalled};
 
 use super::error::CollectError;
 use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
@@ -60,10 +60,12 @@ impl Spool {
     pub async fn cursor(&self, key: ConversationKey) -> Result<Cursor, CollectError> {
         let read = move |connection: &Connection| -> Result<Cursor, SqliteError> {
             let head = connection
-                .prepare_cached("SELECT complete, row_digest, open_gap FROM conversation WHERE key = ?1")?
-                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?)))
+                .prepare_cached("SELECT complete, row_digest, open_gap, epoch FROM conversation WHERE key = ?1")?
+                .query_row([key.as_bytes()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get::<_, Option<i64>>(3)?))
+                })
                 .optional()?;
-            let Some((complete, row_digest, open_gap)) = head else { return Ok(Cursor::default()) };
+            let Some((complete, row_digest, open_gap, epoch)) = head else { return Ok(Cursor::default()) };
             let open_gap = open_gap.and_then(|word| GapReason::parse(&word));
             let mut statement = connection
                 .prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
@@ -75,7 +77,8 @@ impl Spool {
                     messages.insert(key, Known { content: row.get(1)?, revision: row.get(2)?, position: row.get(3)? });
                 }
             }
-            Ok(Cursor { complete, row_digest, open_gap, messages })
+            let epoch = epoch.map(i64::cast_unsigned);
+            Ok(Cursor { complete, row_digest, open_gap, messages, epoch, recalled: None })
         };
         Ok(self.db.read(read).await?)
     }
@@ -97,9 +100,10 @@ impl Spool {
             let conversation = capture.conversation.key;
             connection
                 .prepare_cached(
-                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (key) DO UPDATE SET complete = excluded.complete,
-                         row_digest = excluded.row_digest, open_gap = excluded.open_gap",
+                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap, epoch)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (key) DO UPDATE SET complete = excluded.complete, row_digest = excluded.row_digest,
+                         open_gap = excluded.open_gap, epoch = coalesce(excluded.epoch, epoch)",
                 )?
                 .execute(params![
                     conversation.as_bytes(),
@@ -107,20 +111,20 @@ impl Spool {
                     capture.complete,
                     capture.row_digest,
                     capture.open_gap.map(GapReason::as_str),
+                    capture.epoch.filter(|_| capture.recalled.is_some()).map(u64::cast_signed),
                 ])?;
             let mut remember = connection.prepare_cached(
                 "INSERT INTO captured (conversation, key, content, revision, position) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (conversation, key) DO UPDATE SET content = excluded.content, revision = excluded.revision, position = excluded.position",
             )?;
-            for (event, key, known) in &events {
+            // What was read now stands after, and over, what was recalled.
+            let recalled = capture.recalled.iter().flatten().map(|(key, known)| (key, known));
+            for (key, known) in recalled.chain(events.iter().map(|(_, key, known)| (key, known))) {
+                let Known { content, revision, position } = known;
+                remember.execute(params![conversation.as_bytes(), key.to_bytes(), content, revision, position])?;
+            }
+            for (event, ..) in &events {
                 insert_pending(connection, event)?;
-                remember.execute(params![
-                    conversation.as_bytes(),
-                    key.to_bytes(),
-                    known.content,
-                    known.revision,
-                    known.position
-                ])?;
             }
             for gap in &capture.gaps {
                 insert_gap(connection, gap, capture.epoch)?;

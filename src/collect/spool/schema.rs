@@ -52,7 +52,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     sql: "
         -- Under which lease a gap was seen: the store refuses what a late owner tells.
         ALTER TABLE gap ADD COLUMN epoch INTEGER;
-        -- Under which lease an account was last collected from here.
-        CREATE TABLE tenure (account TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+        -- Under which lease a conversation was last read: under a later one the store may know more of it.
+        ALTER TABLE conversation ADD COLUMN epoch INTEGER;
     ",
 }];

@@ -96,6 +96,8 @@ impl MongoError {
             code if REFUSALS.contains(&code) => Self::Refused(cause),
             code if DOCUMENT.contains(&code) => Self::Document(cause),
             OUT_OF_DISK_SPACE => Self::Full(cause),
+            // Two first writes at once, where nobody has looked for it: the second attempt finds the other's.
+            DUPLICATE_KEY => Self::Contended,
             _ => Self::Failed(cause),
         }
     }
@@ -224,6 +226,7 @@ mod tests {
             (refused.class(), refused.scope(), refused.code()),
             (Class::Critical, Scope::Process, Code::StoreRefused)
         );
+        assert_eq!(MongoError::of_code(DUPLICATE_KEY, "DuplicateKey"), MongoError::Contended);
         assert_eq!(MongoError::of_code(121, "DocumentValidationFailure").class(), Class::Permanent);
         assert_eq!(MongoError::of_code(OUT_OF_DISK_SPACE, "OutOfDiskSpace").code(), Code::DiskFull);
     }
