@@ -258,6 +258,12 @@ impl Layers {
                     .push(format!(".env line {line}: {name} is not used: no selector pack has a site named {site}"));
             }
         }
+        // The environment is full of strangers, but a slip in one of these means that another store is used.
+        for name in self.environment.keys().filter(|name| !known.contains(name)) {
+            if let Some(meant) = slip(name, table::SERVERS) {
+                warnings.push(format!("environment: {name} is not a setting; did you mean {meant}?"));
+            }
+        }
         if self.dotenv.is_open && holds_secret(&Place::Dotenv { line: 0 }) {
             warnings.push(".env holds a secret and others than its owner may read it: chmod 600 .env".to_owned());
         }

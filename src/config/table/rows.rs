@@ -190,6 +190,9 @@ pub static LEASE_TTL: Setting = Setting {
     ..ROW
 };
 
+/// The variables that hold addresses of servers, which may hold passwords.
+pub const SERVERS: [&str; 2] = [RABBITMQ_URL.variable, MONGODB_URI.variable];
+
 /// RabbitMQ instead of the embedded bus.
 pub static RABBITMQ_URL: Setting = Setting {
     variable: "RABBITMQ_URL",
