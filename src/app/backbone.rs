@@ -2,18 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bus::{self, EmbeddedBus, RabbitBus, RabbitSettings};
 use crate::config::Config;
 use crate::fault::AnyFault;
 use crate::lifecycle::LifecycleError;
 use crate::ports::{Bus, Leases, Store};
+use crate::resilience::RetrySchedule;
 use crate::sqlite::Database;
 use crate::store::mongo::{Topology, TopologyKind};
 use crate::store::{self, MongoSettings, MongoStore, SqliteStore};
 
 /// The database file that the embedded bus and store share.
 const DATABASE: &str = "chatferry.db";
+
+/// A broker that restarts, or is very busy, is back within seconds; one that is not by then is not there.
+const CONNECTING: RetrySchedule = RetrySchedule::new(Duration::from_millis(500), Duration::from_secs(5), 3);
 
 /// The bus on its own.
 pub struct Events {
@@ -50,7 +55,7 @@ impl Events {
             (Some(rabbitmq), _) => {
                 let mut settings = RabbitSettings::new(rabbitmq.url.clone());
                 settings.ca_file.clone_from(&rabbitmq.ca);
-                Ok(Self { bus: Arc::new(RabbitBus::connect(settings).await?), name: "RabbitMQ", file: None })
+                Ok(Self { bus: Arc::new(connected(settings).await?), name: "RabbitMQ", file: None })
             }
             (None, Some(file)) => {
                 let bus = Arc::new(EmbeddedBus::open(file.clone()).await?);
@@ -66,6 +71,21 @@ impl Events {
         drop(self.bus);
         if let Some(file) = self.file {
             file.close().await;
+        }
+    }
+}
+
+async fn connected(settings: RabbitSettings) -> Result<RabbitBus, AnyFault> {
+    let mut attempt = 0;
+    loop {
+        let fault = match RabbitBus::connect(settings.clone()).await {
+            Ok(bus) => return Ok(bus),
+            Err(error) => AnyFault::from(error),
+        };
+        attempt += 1;
+        match CONNECTING.delay_for(attempt, fault.class(), fastrand::f64()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(fault),
         }
     }
 }
