@@ -1,40 +1,42 @@
-//! Composition root: the only file that names concrete adapters.
+//! Composition root: the only room that names concrete adapters.
 //!
 //! Everything else speaks to ports. What is started here is: the spool and the relay in front of the
 //! bus, the three consumers and the scheduler behind it, one collector per account, and the web server.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 use url::Url;
 
+mod backbone;
+mod collecting;
+mod roles;
+
+pub use backbone::{Backbone, Events, Records, open_store};
+pub use roles::Role;
+
+use self::collecting::Collecting;
 use crate::ai::Extractive;
 use crate::browser::{Chromium, ChromiumSettings, profile};
-use crate::bus::{self, EmbeddedBus};
-use crate::collect::{Account, Collector, CollectorSettings, Relay, Spool};
+use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
-use crate::consume::{Analyze, Archive, Handler, Mirroring, Pipeline, Runner, Scheduler};
+use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, Drained, Lifecycle, check_crash_points, data_dir};
+use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
 use crate::mirror::{Workbook, workbook};
 use crate::ports::page::Browser;
-use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Mirror, Store, SystemClock};
+use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack, PackError};
-use crate::sqlite::Database;
-use crate::store::{self, SqliteStore};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
 
 /// The version that people and programs are told.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The database file that the embedded bus and store share.
-const DATABASE: &str = "chatferry.db";
 
 /// Reads the settings. Packs decide which `<SITE>_USERNAME` variables mean something; a folder of
 /// packs that can't be read is reported where a pack is used.
@@ -65,33 +67,48 @@ pub struct App {
     pub browser: Arc<dyn Browser>,
     /// The packs there are.
     pub library: Library,
-    database: Database,
+    /// Who collects which account.
+    pub leases: Arc<dyn Leases>,
+    backbone: Backbone,
     data_dir: DataDir,
+    identity: String,
 }
 
 impl App {
     /// Opens the data directory and everything in it, checked. Nothing runs yet.
     ///
     /// # Errors
-    /// The directory is not usable or held by another process; a database is damaged.
+    /// The directory is not usable or held by another process; a database is damaged; a server can't be
+    /// reached.
     pub async fn open(config: Config) -> Result<Self, AnyFault> {
+        Self::open_in(Lifecycle::new(), config).await
+    }
+
+    /// As [`App::open`], in a life that has begun before.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_in(lifecycle: Lifecycle, config: Config) -> Result<Self, AnyFault> {
         check_crash_points()?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let library = Library::open(&config.selectors_dir)?;
         let counters = Arc::new(Counters::default());
-        let database = open_database(data_dir.path())?;
+        let identity = data_dir.identity()?;
+        let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
         Ok(Self {
-            lifecycle: Lifecycle::new(),
+            lifecycle,
             clock: Arc::new(SystemClock),
-            store: Arc::new(SqliteStore::open(database.clone())),
-            bus: Arc::new(EmbeddedBus::open(database.clone()).await?),
+            store: backbone.records.store.clone(),
+            bus: backbone.events.bus.clone(),
+            leases: backbone.records.leases.clone(),
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
             spool,
             library,
-            database,
+            backbone,
             data_dir,
+            identity,
             config,
         })
     }
@@ -142,11 +159,15 @@ impl App {
         (accounts, faults)
     }
 
-    /// Makes it known that an account waits for a human before it could be collected at all.
+    /// Makes it known that an account waits for a human before it could be collected at all; unless
+    /// another process collects it, whose word it is how the account does.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn park(&self, account: AccountId, fault: &AnyFault) -> Result<(), AnyFault> {
+        if self.leases.holder(&account).await?.is_some_and(|lease| lease.owner != self.identity) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let status = AccountStatus {
             account,
@@ -158,32 +179,73 @@ impl App {
             expires_at: now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(now),
             last_pass_at: None,
         };
-        self.store.save_account(&status).await
+        self.store.save_account(&status, None).await
     }
 
-    /// The collector of an account.
-    pub fn collector(&self, account: Arc<Account>, progress: ProgressSink) -> Collector {
-        Collector {
-            account,
+    /// Takes and keeps the leases of accounts for this process.
+    pub fn tenure(&self) -> Tenure {
+        Tenure {
+            leases: self.leases.clone(),
+            owner: self.identity.clone(),
+            ttl: self.config.collect.lease_ttl,
+            lifecycle: self.lifecycle.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// An account in hand for something that writes nothing, and so takes no lease.
+    ///
+    /// # Errors
+    /// `account-held` if another process collects it; those of the store.
+    pub async fn visit(&self, account: &AccountId) -> Result<Held, AnyFault> {
+        match self.leases.holder(account).await? {
+            Some(lease) if lease.owner != self.identity => {
+                Err(CollectError::HeldElsewhere { account: account.to_string(), holder: lease.owner }.into())
+            }
+            _ => Ok(Held { epoch: None, stop: self.lifecycle.soft.child_token() }),
+        }
+    }
+
+    /// What every collector works with.
+    fn collecting(&self) -> Collecting {
+        Collecting {
             browser: self.browser.clone(),
             spool: self.spool.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             lifecycle: self.lifecycle.clone(),
             counters: self.counters.clone(),
-            progress,
             settings: CollectorSettings {
                 login_budget: self.config.collect.login_budget,
                 pass_interval: self.config.collect.pass_interval,
                 dry_run: self.config.dry_run,
             },
-            status: Mutex::new(None),
         }
     }
 
-    /// Starts relay, consumers, scheduler and mirror. `mirror_every`: the shortest time between two
-    /// writes of the mirror.
-    pub fn start_pipeline(&self, mirror_every: Duration) -> Pipeline {
+    /// The collector of an account in hand.
+    pub fn collector(&self, account: Arc<Account>, held: Held, progress: ProgressSink) -> Collector {
+        self.collecting().collector(account, held, progress)
+    }
+
+    /// Collects an account as a task of the lifecycle, whenever its lease can be had.
+    pub fn keep_collecting(&self, account: Arc<Account>) {
+        let (collecting, tenure, id) = (self.collecting(), self.tenure(), account.id.clone());
+        self.lifecycle.spawn(format!("collect {id}"), async move {
+            let work = |held| {
+                let collector = collecting.collector(account.clone(), held, ProgressSink::default());
+                async move { collector.run().await }
+            };
+            tenure.keep(&id, work).await;
+        });
+    }
+
+    /// Starts what these roles need of relay, consumers, scheduler and mirror. `mirror_every`: the shortest
+    /// time between two writes of the mirror.
+    ///
+    /// # Errors
+    /// `data-dir-unusable`: the journals of what is in hand can't be made.
+    pub fn start_pipeline(&self, roles: &[Role], mirror_every: Duration) -> Result<Pipeline, AnyFault> {
         let life = &self.lifecycle;
         let analyst: Arc<dyn Analyst> = Arc::new(Extractive::new());
         let mirror: Arc<dyn Mirror> = Arc::new(Workbook::new(self.data_dir.path()));
@@ -198,25 +260,46 @@ impl App {
         let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
-        // Two of them: while one waits for the disk, the other reads the next batch, and what both have
-        // ready shares a commit. The order in which batches are stored does not matter to the store.
-        let archive: Arc<dyn Handler> = Arc::new(archive);
-        let handlers: [Arc<dyn Handler>; 4] = [archive.clone(), archive, Arc::new(analyze), mirroring.clone()];
-        for handler in handlers {
-            Runner::new(bus.clone(), handler, life.clone(), counters.clone()).spawn();
+        if roles.contains(&Role::Archive) {
+            // Two of them: while one waits for the store, the other reads the next batch, and what both have
+            // ready shares a commit. The order in which batches are stored does not matter to the store.
+            let archive: Arc<dyn Handler> = Arc::new(archive);
+            self.consume(Queue::Archive, [archive.clone(), archive])?;
         }
-        scheduler.clone().spawn(life);
-        mirroring.clone().spawn_reconcile();
-        let relay = Relay {
-            spool: self.spool.clone(),
-            bus: bus.clone(),
-            store: store.clone(),
-            lifecycle: life.clone(),
-            counters: counters.clone(),
-        };
-        life.spawn("relay", async move { relay.run().await });
+        if roles.contains(&Role::Analyze) {
+            self.consume(Queue::Analyze, [Arc::new(analyze) as Arc<dyn Handler>])?;
+            scheduler.clone().spawn(life);
+        }
+        if roles.contains(&Role::Mirror) {
+            self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
+            mirroring.clone().spawn_reconcile();
+        }
+        if roles.contains(&Role::Collect) {
+            let relay = Relay {
+                spool: self.spool.clone(),
+                bus: bus.clone(),
+                store: store.clone(),
+                lifecycle: life.clone(),
+                counters: counters.clone(),
+            };
+            life.spawn("relay", async move { relay.run().await });
+        }
         let spool: Arc<dyn Backlog> = self.spool.clone();
-        Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters }
+        Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
+    }
+
+    /// Starts the consumers of one queue, which share the journal of what is in hand.
+    fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
+        let folder = self.data_dir.path().join("in-hand");
+        let journal = std::fs::create_dir_all(&folder).and_then(|()| Journal::open(&folder.join(queue.as_str())));
+        let journal = journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?;
+        let journal = Arc::new(journal);
+        for handler in handlers {
+            Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone())
+                .with_journal(journal.clone())
+                .spawn();
+        }
+        Ok(())
     }
 
     /// Starts the web server; it listens when this returns.
@@ -229,7 +312,7 @@ impl App {
         let path = self.data_dir.path().to_owned();
         let unusable = move || {
             data_dir::check_writable(&path)
-                .map_err(|source| crate::lifecycle::LifecycleError::DataDir { path: path.clone(), source }.into())
+                .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
         };
         let state = WebState {
             store: self.store.clone(),
@@ -260,31 +343,13 @@ impl App {
     pub async fn close(self) -> Drained {
         let drained = self.lifecycle.drain(self.config.drain_timeout).await;
         self.spool.close().await;
-        drop((self.store, self.bus));
-        self.database.close().await;
+        drop((self.store, self.bus, self.leases));
+        self.backbone.close().await;
         for task in &drained.late {
             LateTask { task }.emit(&self.counters);
         }
         drained
     }
-}
-
-/// The stored data, for commands that only read it, beside a daemon that runs.
-///
-/// # Errors
-/// The database is damaged or not ours.
-pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AnyFault> {
-    let path = config.data_dir.join(DATABASE);
-    if !path.exists() {
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "nothing has been collected there yet");
-        return Err(crate::lifecycle::LifecycleError::DataDir { path: config.data_dir.clone(), source }.into());
-    }
-    Ok(Arc::new(SqliteStore::open(open_database(&config.data_dir)?)))
-}
-
-fn open_database(data_dir: &Path) -> Result<Database, AnyFault> {
-    let migrations = [bus::embedded::MIGRATIONS, store::sqlite::MIGRATIONS].concat();
-    Ok(Database::open(&data_dir.join(DATABASE), &migrations)?)
 }
 
 /// Chromium as the settings want it.

@@ -107,8 +107,16 @@ codes! {
     DiskFull = "disk-full", "Free disk space; capture goes on by itself.";
     /// A database statement failed for a reason that is ours.
     DatabaseFailed = "database-failed", "Report this with the log line; the data on disk is unchanged.";
+    /// MongoDB can't be reached, has no primary, or does not answer in time.
+    StoreUnavailable = "store-unavailable", "Check that MongoDB runs, has a primary, and that this machine can reach it; work goes on by itself.";
+    /// MongoDB refused the login, or the user may not do what is needed.
+    StoreRefused = "store-refused", "Correct user, password and authSource in MONGODB_URI, and give the user the roles readWrite and dbAdmin on the database.";
+    /// Another process has taken the account over; what this one still wanted to write is out of date.
+    LeaseLost = "lease-lost", "Nothing at once: the process that holds the account goes on. If it repeats, look for a machine that stops for longer than the lease.";
     /// A selector pack can't be read or breaks a rule.
     PackInvalid = "pack-invalid", "Correct the selector pack at the line named; `chatferry selectors check` repeats the report.";
+    /// Another process collects the account.
+    AccountHeld = "account-held", "Nothing: the other process collects it. To collect here, stop that one first.";
     /// No pack exists for the named site.
     PackUnknown = "pack-unknown", "Name an existing pack, or put <site>.toml into the selectors folder.";
     /// The owner has not yet acknowledged the site's terms for an unverified pack.
@@ -153,6 +161,16 @@ codes! {
     Unroutable = "unroutable", "Restore the queue bindings; the events wait in the spool.";
     /// The bus can't be reached.
     BusUnavailable = "bus-unavailable", "Check the broker; events wait in the spool and go out by themselves.";
+    /// The broker refused the connection: credentials, virtual host, permissions or certificate.
+    BusRefused = "bus-refused", "Correct the broker's address: user, password, virtual host, permissions, or the certificate authority.";
+    /// The broker takes no events for the time being: its memory or disk alarm is on.
+    BrokerBlocked = "broker-blocked", "Free memory or disk space on the broker; events wait in the spool and go out by themselves.";
+    /// A queue holds as many events as it may.
+    QueueFull = "queue-full", "Find out why its consumers fall behind; events wait in the spool and go out by themselves.";
+    /// A queue or exchange exists with other arguments than ours.
+    TopologyMismatch = "topology-mismatch", "Compare the queue named in the message; when it is empty, delete it, and it is declared anew.";
+    /// The broker gave an event out too often without an answer.
+    DeliveryLimit = "delivery-limit", "Look in the log for what ended the consumers, mend it, then replay the dead letter.";
     /// An event can't be read: not ours, or of an unknown version.
     EventInvalid = "event-invalid", "Look at the dead letter; upgrade if it comes from a newer version.";
     /// An event refers to something that the store does not hold.

@@ -16,7 +16,7 @@
 //! | [`selectors`] | selector packs: types, reading, lint, JSON Schema |
 //! | [`ports`] | bus, store, analyst, mirror, page, clock as traits |
 //! | [`browser`] | Chromium: process, containment, page agent |
-//! | [`bus`] | the embedded queue; the topology |
+//! | [`bus`] | the embedded queue; RabbitMQ; the topology |
 //! | [`store`] | the embedded store |
 //! | [`ai`] | the extractive analyst |
 //! | [`mirror`] | the local workbook |

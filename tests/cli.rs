@@ -4,8 +4,12 @@
 
 mod support;
 
+#[path = "cli/dead.rs"]
+mod dead;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/dry_run.rs"]
 mod dry_run;
 #[path = "cli/outputs.rs"]
@@ -14,6 +18,8 @@ mod outputs;
 mod place;
 #[path = "cli/refusal.rs"]
 mod refusal;
+#[path = "cli/roles.rs"]
+mod roles;
 #[path = "cli/settings.rs"]
 mod settings;
 #[path = "cli/site.rs"]

@@ -14,6 +14,8 @@ mod daemon;
 mod damage;
 #[path = "faults/healing.rs"]
 mod healing;
+#[path = "faults/network.rs"]
+mod network;
 #[path = "faults/outside.rs"]
 mod outside;
 #[path = "faults/relay.rs"]

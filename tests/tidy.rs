@@ -5,10 +5,16 @@
 //! reader of sources has tests of its own with a breach in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "tidy/asyncapi.rs"]
+mod asyncapi;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
+#[path = "tidy/deployment.rs"]
+mod deployment;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/events.rs"]
+mod events;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/generated.rs"]

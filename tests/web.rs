@@ -173,7 +173,7 @@ async fn the_page_follows_the_pipeline() {
     let rule = DueRule { quiet: Duration::from_secs(90), max_wait: Duration::from_secs(300) };
     let batch: Vec<_> = (1..=3).map(|n| message("17", n, "Is the boat still there?")).collect();
     daemon.store.archive(&batch, rule, Timestamp::now()).await.unwrap();
-    daemon.store.save_account(&live()).await.unwrap();
+    daemon.store.save_account(&live(), None).await.unwrap();
     let events: Vec<Outgoing> = batch
         .iter()
         .map(|captured| {

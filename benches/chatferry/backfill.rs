@@ -101,7 +101,8 @@ async fn one(virtualised: bool) -> Spent {
     let spent = Arc::new(Mutex::new(Spent::default()));
     app.browser = Arc::new(Timed { browser: app.browser.clone(), spent: spent.clone() });
     let account = app.accounts(None).0.remove(0);
-    let summary = app.collector(account, ProgressSink::default()).once().await.unwrap();
+    let held = app.visit(&account.id).await.unwrap();
+    let summary = app.collector(account, held, ProgressSink::default()).once().await.unwrap();
     let found = summary.found;
     // A figure for a history that was read only in part would say nothing.
     let expected = u64::from(MESSAGES) + 20;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chatferry::app::App;
+use chatferry::app::{App, Role};
 use chatferry::collect::Spool;
 use chatferry::collect::spool::{Capture, Known};
 use chatferry::domain::conversation::ConversationRef;
@@ -49,7 +49,7 @@ async fn one(data_dir: &Path) -> (f64, f64) {
     let app = App::open(rig::config(data_dir, None)).await.unwrap();
     fill(&app.spool).await;
     let (begun, cpu) = (Instant::now(), rig::cpu_seconds());
-    let pipeline = app.start_pipeline(Duration::from_secs(3600));
+    let pipeline = app.start_pipeline(&Role::ALL, Duration::from_secs(3600)).unwrap();
     while app.store.counts(None).await.unwrap().messages < u64::from(EVENTS) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -64,10 +64,12 @@ pub async fn fill(spool: &Spool) {
     for conversation in 0..EVENTS / PER_CONVERSATION {
         let events = (0..PER_CONVERSATION).map(|n| event(conversation, n)).collect();
         let capture = Capture {
+            epoch: None,
             account: account(),
             conversation: reference(conversation),
             complete: true,
             row_digest: None,
+            recalled: None,
             events,
             open_gap: None,
             gaps: Vec::new(),
@@ -85,7 +87,8 @@ fn reference(conversation: u32) -> ConversationRef {
     ConversationRef { key: ConversationKey::new(&account(), &id), title: "Mia Marlowe".into(), id }
 }
 
-fn event(conversation: u32, n: u32) -> (Envelope, MessageKey, Known) {
+/// Message `n` of a conversation: 1.1 kB as an event.
+pub fn event(conversation: u32, n: u32) -> (Envelope, MessageKey, Known) {
     let conversation = reference(conversation);
     let id = format!("{}-{n}", conversation.id);
     let key = MessageKey::native(&conversation.key, &id);

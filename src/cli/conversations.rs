@@ -37,7 +37,7 @@ pub enum ConversationsCommand {
 /// # Errors
 /// The store can't be read; there is no such conversation.
 pub async fn run(command: ConversationsCommand, config: &Config) -> Result<(), Failure> {
-    let store = app::open_store(config)?;
+    let store = app::open_store(config).await?;
     match command {
         ConversationsCommand::List { json: as_json, limit } => {
             let list = store.conversations(&ConversationFilter { account: None, limit }).await?;

@@ -52,7 +52,7 @@ struct Line<'a> {
 /// The store can't be read, or the file can't be written.
 pub async fn run(command: DataCommand, config: &Config) -> Result<(), Failure> {
     let DataCommand::Export { account, out } = command;
-    let store = app::open_store(config)?;
+    let store = app::open_store(config).await?;
     let mut writer: Box<dyn Write> = match &out {
         Some(path) => {
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);

@@ -1,4 +1,5 @@
-//! `demo`: the whole job against the bundled sample site, on the embedded defaults.
+//! `demo`: the whole job against the bundled sample site; on the embedded defaults, or on the servers that
+//! the environment names.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ use tokio::time::Instant;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::App;
-use crate::collect::Collector;
-use crate::config::Sources;
+use crate::app::{App, Role};
+use crate::collect::Account;
+use crate::config::{Config, Sources};
 use crate::consume::{Pipeline, Quiet};
 use crate::demo::{Site, SiteOptions};
+use crate::domain::{AccountId, Conversation};
 use crate::fault::AnyFault;
 use crate::lifecycle::data_dir::LOCK;
 use crate::lifecycle::{DataDir, LifecycleError};
@@ -105,6 +107,9 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     settings_for(&site, &args, &mut sources);
     let mut config = configured(sources)?;
     config.accounts.retain(|account| account.id.site().as_str() == "demo");
+    if config.mongodb.is_some() {
+        label(&mut config, &args)?;
+    }
     config.data_dir = demo_dir(&config.data_dir, &args);
     if args.serve {
         begin_anew(&config.data_dir)?;
@@ -122,10 +127,10 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     }
     let outcome = collect(&app, &site, &args, begun).await;
     if args.serve
-        && let Ok((collector, pipeline)) = outcome
+        && let Ok((account, pipeline)) = outcome
     {
         site.trickle(LIVE_EVERY);
-        app.lifecycle.spawn("collect demo/default", async move { collector.run().await });
+        app.keep_collecting(account);
         out::line("live messages trickle in; press Ctrl-C to stop");
         app.lifecycle.soft.cancelled().await;
         drop(pipeline);
@@ -158,14 +163,14 @@ fn begin_anew(folder: &Path) -> Result<(), Failure> {
 }
 
 /// The pass, the drain, and the report.
-async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Collector, Pipeline), Failure> {
-    let pipeline = app.start_pipeline(if args.serve { Duration::from_secs(2) } else { Duration::ZERO });
+async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Result<(Arc<Account>, Pipeline), Failure> {
+    let pipeline = app.start_pipeline(&Role::ALL, if args.serve { Duration::from_secs(2) } else { Duration::ZERO })?;
     let Some(account) = app.accounts(None).0.into_iter().next() else {
         return Err(Failure::said("chatferry: the demo's account is missing", exit::INTERNAL));
     };
     let display = Display::new();
-    let collector = app.collector(account, display.sink());
-    let summary = collector.once().await?;
+    let pass = async |held| app.collector(account.clone(), held, display.sink()).once().await;
+    let summary = app.tenure().once(&account.id, pass).await?;
     match pipeline.drained(DRAIN_DEADLINE).await? {
         Quiet::Yes => {}
         Quiet::No { stage, left, fault } => {
@@ -180,19 +185,23 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
     let truth = site.truth();
     let titles: std::collections::HashSet<&str> =
         truth.iter().map(|message| message.conversation_id.as_str()).collect();
-    let counts = app.store.counts(None).await?;
-    let mirrored = pipeline.mirror.state().borrow().outcome.clone();
+    let own = ConversationFilter { account: Some(account.id.clone()), limit: None };
+    let conversations = app.store.conversations(&own).await?;
+    let counts = app.store.counts(Some(&account.id)).await?;
+    let shown = app.store.mirrored().await?;
+    let mirrored = conversations.iter().filter(|conversation| shown.contains_key(&conversation.key));
     let stages = Stages {
         site: Stage { conversations: titles.len() as u64, messages: truth.len() as u64 },
         collected: Stage { conversations: summary.found.conversations, messages: app.spool.captured().await? },
         stored: Stage { conversations: counts.conversations, messages: counts.messages },
         analysed: Stage { conversations: counts.analysed_conversations, messages: counts.analysed_messages },
-        mirrored: mirrored
-            .as_ref()
-            .map_or(Stage { conversations: 0, messages: 0 }, |m| Stage { conversations: m.rows, messages: m.messages }),
+        mirrored: Stage {
+            conversations: mirrored.clone().count() as u64,
+            messages: mirrored.map(|conversation| conversation.messages).sum(),
+        },
     };
     let seconds = begun.elapsed().as_secs_f64();
-    print_report(app, &stages, summary.found.new, seconds).await?;
+    print_report(app, &conversations, &stages, summary.found.new, seconds).await?;
     if args.json {
         let csv = app.workbook().with_extension("csv");
         out::json(
@@ -201,18 +210,21 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
         );
     }
     if stages.are_equal() {
-        Ok((collector, pipeline))
+        Ok((account, pipeline))
     } else {
         Err(Failure::said("chatferry: the counts of the stages differ; see the log above", exit::FAULTS))
     }
 }
 
-async fn print_report(app: &App, stages: &Stages, new: u64, seconds: f64) -> Result<(), Failure> {
+async fn print_report(
+    app: &App,
+    conversations: &[Conversation],
+    stages: &Stages,
+    new: u64,
+    seconds: f64,
+) -> Result<(), Failure> {
     let analyses = app.store.latest_analyses().await?;
-    let rows = app
-        .store
-        .conversations(&ConversationFilter::default())
-        .await?
+    let rows = conversations
         .iter()
         .map(|c| {
             let analysis = analyses.get(&c.key);
@@ -254,6 +266,18 @@ fn settings_for(site: &Site, args: &DemoArgs, sources: &mut Sources) {
     if !sources.environment.contains_key("LOG_LEVEL") {
         sources.environment.insert("LOG_LEVEL".to_owned(), if args.serve { "info" } else { "warn" }.into());
     }
+}
+
+/// An account of its own for each shape of the site, and for each start of a live one: a store that outlives
+/// the demo holds what earlier sites said.
+fn label(config: &mut Config, args: &DemoArgs) -> Result<(), Failure> {
+    let live = if args.serve { format!("-live-{}", jiff::Timestamp::now().as_second()) } else { String::new() };
+    let label = format!("seed-{}-{}x{}{live}", args.seed, args.conversations, args.messages);
+    for account in &mut config.accounts {
+        account.id = AccountId::new(account.id.site().clone(), &label)
+            .map_err(|error| Failure::said(format!("chatferry: {error}"), exit::INTERNAL))?;
+    }
+    Ok(())
 }
 
 /// A folder of its own for each shape of the site, so that runs of different sites don't mix.

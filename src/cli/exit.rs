@@ -109,16 +109,20 @@ pub const fn of_code(code: Code) -> u8 {
         Code::ConfigInvalid
         | Code::DataDirUnusable
         | Code::DataCorrupt
+        | Code::StoreRefused
         | Code::PackInvalid
         | Code::PackUnknown
         | Code::TermsNotAcknowledged
         | Code::ChromiumMissing
         | Code::ChromiumFailed
         | Code::SandboxUnavailable
+        | Code::BusRefused
+        | Code::TopologyMismatch
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked => TRY_LATER,
+        Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
+        | Code::StoreUnavailable
         | Code::BrowserGone
         | Code::PageCrashed
         | Code::PageTimeout
@@ -136,6 +140,9 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::HistoryIncomplete
         | Code::Unroutable
         | Code::BusUnavailable
+        | Code::BrokerBlocked
+        | Code::QueueFull
+        | Code::DeliveryLimit
         | Code::EventInvalid
         | Code::EventOrphaned
         | Code::EventDeadly

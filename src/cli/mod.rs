@@ -8,7 +8,9 @@ pub mod collect;
 pub mod config;
 pub mod conversations;
 pub mod data;
+pub mod dead;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod out;
 pub mod run;
@@ -70,6 +72,11 @@ enum Command {
     /// Look at what is stored
     #[command(subcommand)]
     Conversations(conversations::ConversationsCommand),
+    /// Look at dead letters, replay or drop them
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    /// Check every configured part the way it is used, and say what is wrong
+    Doctor(doctor::DoctorArgs),
     /// Take the data out
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -117,6 +124,8 @@ impl Cli {
             Command::Collect(args) => collect::run(args, configured(sources)?).await,
             Command::Accounts(command) => accounts::run(&command, &configured(sources)?).await,
             Command::Conversations(command) => conversations::run(command, &configured(sources)?).await,
+            Command::Dead(command) => dead::run(command, &configured(sources)?).await,
+            Command::Doctor(args) => doctor::run(&args, sources).await,
             Command::Data(command) => data::run(command, &configured(sources)?).await,
         }
     }

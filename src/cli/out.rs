@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -35,15 +35,22 @@ const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('═').junction('═'))
     .bottom_border(LineStyle::none().fill('─').junction('─'));
 
+/// The longest key or id.
+const KEY: usize = 40;
+
 /// A table as wide as the terminal, or 120 columns where there is none. `numbers`: the columns that
-/// are aligned to the right.
+/// are aligned to the right. Keys and ids of the first column stay in one piece, to be copied.
 pub fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     if !std::io::stdout().is_terminal() {
         table.set_width(120);
     }
+    let has_keys = rows.iter().filter_map(|row| row.first()).all(|cell| cell.len() <= KEY && !cell.contains(' '));
     table.add_rows(rows);
+    if let Some(column) = table.column_mut(0).filter(|_| has_keys) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     for index in numbers {
         if let Some(column) = table.column_mut(*index) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -88,6 +95,13 @@ mod tests {
     fn chat_text_can_not_paint_over_the_terminal() {
         let hostile = Text::from("a\u{1b}[2Jb\u{202e}c\u{7}\nd");
         assert_eq!(printable(&hostile), "a[2Jbc d");
+    }
+
+    #[test]
+    fn a_key_is_not_broken_however_long_the_rest_is() {
+        let key = format!("c1-{}", "0123456789abcdef".repeat(2));
+        let rows = vec![vec![key.clone(), "word ".repeat(200), "word ".repeat(200)]];
+        assert!(table(&["key", "a", "b"], &[], rows).contains(&key));
     }
 
     #[test]

@@ -3,54 +3,76 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{self, Failure};
-use crate::app::{App, VERSION};
+use crate::app::{App, Role, VERSION};
 use crate::config::Config;
-use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping};
-use crate::telemetry::{Occurrence, ProgressSink};
+use crate::fault::{AnyFault, Code};
+use crate::lifecycle::Lifecycle;
+use crate::resilience::RetrySchedule;
+use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping, ServerAwaited};
+use crate::telemetry::{Counters, Occurrence};
 
 /// Shortest time between two writes of the workbook.
 const MIRROR_EVERY: Duration = Duration::from_secs(5);
 
+/// Waits for a server that is not there when the daemon starts.
+const SERVERS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
+
 /// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {}
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Only this share of the work, beside other processes, several with commas; needs RABBITMQ_URL and
+    /// MONGODB_URI
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', value_parser = role())]
+    role: Vec<Role>,
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    let words = PossibleValuesParser::new(Role::ALL.map(Role::as_str));
+    // Only these words come through.
+    words.map(|word| Role::parse(&word).unwrap_or(Role::Web))
+}
+
+impl RunArgs {
+    fn roles(&self) -> Vec<Role> {
+        if self.role.is_empty() { Role::ALL.to_vec() } else { self.role.clone() }
+    }
+}
 
 /// Runs until a signal, or until a fault that stops the process.
 ///
 /// # Errors
 /// What keeps the daemon from starting; late tasks at its end.
-pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
+pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     if config.dry_run {
         return Err(Failure::said(
             "chatferry: the daemon has no dry run\n  what to do: use `chatferry --dry-run collect --once`.",
             exit::CONFIG,
         ));
     }
-    let app = App::open(config).await?;
+    let roles = args.roles();
+    let has = |role| roles.contains(&role);
+    if !Role::ALL.into_iter().all(has) && (config.rabbitmq.is_none() || config.mongodb.is_none()) {
+        let left: Vec<&str> = Role::ALL.into_iter().filter(|role| !has(*role)).map(Role::as_str).collect();
+        return Err(Failure::said(
+            format!(
+                "chatferry: nobody would do the rest of the work ({}): the embedded bus and store belong to one process\n  \
+                 what to do: leave --role out, or set RABBITMQ_URL and MONGODB_URI.",
+                left.join(", ")
+            ),
+            exit::CONFIG,
+        ));
+    }
+    let lifecycle = Lifecycle::new();
+    let signals = tokio::spawn(lifecycle.on_signals().map_err(AnyFault::from)?);
+    let Some(app) = open_patiently(&lifecycle, config).await? else { return Ok(()) };
     let counters = app.counters.clone();
-    ProgramStarted { version: VERSION }.emit(&counters);
-    let (accounts, broken) = app.accounts(None);
-    for (account, fault) in &broken {
-        app.park(account.clone(), fault).await?;
-    }
-    if accounts.is_empty()
-        && let Some((_, fault)) = broken.into_iter().next()
-    {
-        return Err(fault.into());
-    }
-    let signals = app.lifecycle.on_signals().map_err(crate::fault::AnyFault::from)?;
-    let signals = tokio::spawn(signals);
-    app.start_web().await?;
-    let _pipeline = app.start_pipeline(MIRROR_EVERY);
-    if accounts.is_empty() {
-        tracing::warn!("no account is configured: nothing will be collected");
-    }
-    for account in accounts {
-        let name = format!("collect {}", account.id);
-        let collector = app.collector(account, ProgressSink::default());
-        app.lifecycle.spawn(name, async move { collector.run().await });
+    if let Err(failure) = begin(&app, &roles).await {
+        // Not just dropped: connections have tasks of their own, which outlive no runtime in peace.
+        app.close().await;
+        return Err(failure);
     }
     app.lifecycle.soft.cancelled().await;
     ProgramStopping { cause: "stop" }.emit(&counters);
@@ -59,12 +81,62 @@ pub async fn run(_: RunArgs, config: Config) -> Result<(), Failure> {
     exit::of_drained(&drained)
 }
 
+/// Starts what these roles need.
+async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
+    let has = |role| roles.contains(&role);
+    ProgramStarted { version: VERSION }.emit(&app.counters);
+    let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
+    for (account, fault) in &broken {
+        app.park(account.clone(), fault).await?;
+    }
+    if accounts.is_empty()
+        && let Some((_, fault)) = broken.into_iter().next()
+    {
+        return Err(fault.into());
+    }
+    if has(Role::Web) {
+        app.start_web().await?;
+    }
+    let _pipeline = app.start_pipeline(roles, MIRROR_EVERY)?;
+    if has(Role::Collect) && accounts.is_empty() {
+        tracing::warn!("no account is configured: nothing will be collected");
+    }
+    for account in accounts {
+        app.keep_collecting(account);
+    }
+    Ok(())
+}
+
+/// Opens everything; a broker or a database that is not there yet is waited for, as it would be if it went
+/// away later. `None`: a stop came first, with nothing in hand.
+async fn open_patiently(lifecycle: &Lifecycle, config: Config) -> Result<Option<App>, AnyFault> {
+    let mut attempt = 0;
+    loop {
+        // Cancel-safe: what was opened is closed by being dropped, and nothing runs yet.
+        let opened = tokio::select! {
+            () = lifecycle.soft.cancelled() => return Ok(None),
+            opened = App::open_in(lifecycle.clone(), config.clone()) => opened,
+        };
+        let fault = match opened {
+            Err(fault) if matches!(fault.code(), Code::BusUnavailable | Code::StoreUnavailable) => fault,
+            outcome => return outcome.map(Some),
+        };
+        attempt += 1;
+        let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
+        ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
+        // Cancel-safe: neither arm holds anything.
+        tokio::select! {
+            () = lifecycle.soft.cancelled() => return Ok(None),
+            () = tokio::time::sleep(wait) => (),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::case::Case;
     use crate::domain::AccountState;
-    use crate::fault::Code;
 
     #[tokio::test]
     async fn a_fault_that_stops_the_daemon_is_its_exit_code_and_stays_told() {
@@ -73,9 +145,26 @@ mod tests {
         config.data_dir = case.dir.path().join("data");
         config.http_addr = ([127, 0, 0, 1], 0).into();
         config.browser.chromium = Some(case.dir.path().join("no-chromium"));
-        let failure = run(RunArgs {}, config.clone()).await.unwrap_err();
+        let failure = run(RunArgs::default(), config.clone()).await.unwrap_err();
         assert_eq!(failure.code(), exit::CONFIG, "{failure:?}");
-        let accounts = crate::app::open_store(&config).unwrap().accounts().await.unwrap();
+        let accounts = crate::app::open_store(&config).await.unwrap().accounts().await.unwrap();
         assert_eq!((accounts[0].state, accounts[0].code), (AccountState::Parked, Some(Code::ChromiumMissing)));
+    }
+
+    #[tokio::test]
+    async fn an_account_that_another_process_collects_is_not_parked_by_us() {
+        let case = Case::new();
+        let mut config = case.load().unwrap();
+        config.data_dir = case.dir.path().join("data");
+        let app = App::open(config).await.unwrap();
+        let account: crate::domain::AccountId = "demo/default".parse().unwrap();
+        let fault = AnyFault::from(crate::lifecycle::LifecycleError::DataDirLocked { path: "x".into() });
+        let lease = app.leases.acquire(&account, "other", Duration::from_secs(60)).await.unwrap().unwrap();
+        app.park(account.clone(), &fault).await.unwrap();
+        assert_eq!(app.store.accounts().await.unwrap(), []);
+        app.leases.release(&lease).await.unwrap();
+        app.park(account.clone(), &fault).await.unwrap();
+        assert_eq!(app.store.accounts().await.unwrap()[0].state, AccountState::Parked);
+        app.close().await;
     }
 }

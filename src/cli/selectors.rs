@@ -120,7 +120,8 @@ async fn probe_live(
     let app = App::open(config).await?;
     let outcome = async {
         let account = app.account_with(&settings, pack)?;
-        app.collector(Arc::new(account), ProgressSink::default()).probe().await
+        let held = app.visit(&account.id).await?;
+        app.collector(Arc::new(account), held, ProgressSink::default()).probe().await
     }
     .await;
     app.close().await;

@@ -11,6 +11,7 @@ use super::error::CollectError;
 use super::login::{self, Credentials};
 use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
+use super::tenure::Held;
 use crate::config::LoginBudget;
 use crate::domain::event::AccountChanged;
 use crate::domain::{AccountState, AccountStatus, Envelope, Event};
@@ -63,8 +64,10 @@ pub struct Collector {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// When to stop.
+    /// The life of the process: a fault of its own scope stops all of it.
     pub lifecycle: Lifecycle,
+    /// The account in hand, and when to let it go.
+    pub held: Held,
     /// Counts.
     pub counters: Arc<Counters>,
     /// For a person who watches.
@@ -91,11 +94,7 @@ impl Collector {
                 Err(fault) => fault,
             };
             failures += 1;
-            let wait = if self.lifecycle.is_stopping() {
-                None
-            } else {
-                ONCE.delay_for(failures, fault.class(), fastrand::f64())
-            };
+            let wait = if self.is_over() { None } else { ONCE.delay_for(failures, fault.class(), fastrand::f64()) };
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
                 Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
@@ -108,10 +107,10 @@ impl Collector {
     /// mend parks the account; the task then only waits for the stop.
     pub async fn run(&self) {
         let mut failures = 0;
-        while !self.lifecycle.is_stopping() {
+        while !self.is_over() {
             let begun = Instant::now();
             let Err(fault) = self.session().await else { break };
-            if self.lifecycle.is_stopping() {
+            if self.is_over() {
                 break;
             }
             // A session that worked for a while has earned a fresh count.
@@ -124,14 +123,18 @@ impl Collector {
                     if fault.scope() == Scope::Process {
                         self.lifecycle.stop_over(fault.code());
                     }
-                    self.lifecycle.soft.cancelled().await;
+                    self.held.stop.cancelled().await;
                 }
             }
         }
-        // What a human must do stays true while nobody runs.
-        if !self.is_parked() {
+        // What a human must do stays true while nobody runs; and an account that was lost is another's now.
+        if self.lifecycle.is_stopping() && !self.is_parked() {
             self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.held.stop.is_cancelled()
     }
 
     fn is_parked(&self) -> bool {
@@ -151,7 +154,7 @@ impl Collector {
         let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
             .unwrap_or(LONG)
             .max(SignedDuration::from_mins(10));
-        while !self.lifecycle.is_stopping() {
+        while !self.is_over() {
             let summary = self.pass(page, Depth::News).await?;
             self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
             self.sleep(self.settings.pass_interval).await;
@@ -196,9 +199,11 @@ impl Collector {
             account: &self.account,
             page,
             spool: &self.spool,
+            store: self.store.as_ref(),
             clock: self.clock.as_ref(),
             depth,
-            stop: &self.lifecycle.soft,
+            epoch: self.held.epoch,
+            stop: &self.held.stop,
             progress: &self.progress,
             counters: &self.counters,
         };
@@ -272,7 +277,7 @@ impl Collector {
     /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.
     async fn sleep(&self, wait: Duration) {
         tokio::select! {
-            () = self.lifecycle.soft.cancelled() => (),
+            () = self.held.stop.cancelled() => (),
             () = tokio::time::sleep(wait) => (),
         }
     }
@@ -333,7 +338,7 @@ impl Collector {
         if self.settings.dry_run {
             return;
         }
-        match timeout(STATE_TIMEOUT, self.store.save_account(&status)).await {
+        match timeout(STATE_TIMEOUT, self.store.save_account(&status, self.held.epoch)).await {
             Ok(Ok(())) => (),
             Ok(Err(fault)) => {
                 tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")

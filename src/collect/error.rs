@@ -18,6 +18,14 @@ pub enum CollectError {
         /// Which site.
         site: String,
     },
+    /// Another process holds the account's lease.
+    #[error("{account} is being collected by {holder}")]
+    HeldElsewhere {
+        /// Which account.
+        account: String,
+        /// Who.
+        holder: String,
+    },
     /// User name or password were refused.
     #[error("{site} refused the user name or the password")]
     BadCredentials {
@@ -131,9 +139,11 @@ impl Fault for CollectError {
             | Self::LoggedOutAgain { .. }
             | Self::LayoutBroken { .. }
             | Self::Envelope(_) => Class::Permanent,
-            Self::LoggedOut { .. } | Self::NotRendered { .. } | Self::ListTooLong { .. } | Self::Stopped => {
-                Class::RETRY
-            }
+            Self::LoggedOut { .. }
+            | Self::NotRendered { .. }
+            | Self::ListTooLong { .. }
+            | Self::HeldElsewhere { .. }
+            | Self::Stopped => Class::RETRY,
             Self::Spool(error) => error.class(),
             Self::Port(fault) => fault.class(),
         }
@@ -154,6 +164,7 @@ impl Fault for CollectError {
             | Self::LoggedOutAgain { .. }
             | Self::NotRendered { .. }
             | Self::ListTooLong { .. }
+            | Self::HeldElsewhere { .. }
             | Self::Stopped
             | Self::Envelope(_) => Scope::Account,
         }
@@ -168,6 +179,7 @@ impl Fault for CollectError {
             Self::LoginUnclear { .. } => Code::LoginUnclear,
             Self::LoginBudget { .. } => Code::LoginBudget,
             Self::LoggedOut { .. } | Self::LoggedOutAgain { .. } => Code::LoggedOut,
+            Self::HeldElsewhere { .. } => Code::AccountHeld,
             Self::NotRendered { .. } | Self::ListTooLong { .. } => Code::PageNotRendered,
             Self::LayoutBroken { .. } => Code::LayoutBroken,
             Self::Stopped => Code::Stopped,

@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`collector`] | the task that owns an account: states, passes, what follows from a fault |
+//! | [`tenure`] | one process per account: leases taken, renewed, given back |
 //! | [`account`] | what a collector knows of its account |
 //! | [`login`] | the declared steps and their outcomes; the login budget |
 //! | [`pass`] | one reading of the whole account; judging it and keeping it in files of their own |
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod relay;
 pub mod resolve;
 pub mod spool;
+pub mod tenure;
 pub mod verdict;
 pub mod windows;
 
@@ -39,3 +41,4 @@ pub use collector::{Collector, CollectorSettings, PassSummary};
 pub use error::CollectError;
 pub use relay::Relay;
 pub use spool::Spool;
+pub use tenure::{Held, Tenure};

@@ -35,7 +35,7 @@ impl Collector {
         merge(&mut best, page.probe().await?);
         let first = page.list().await?.rows.into_iter().find_map(|row| Some((row.id?, row.title?)));
         if let Some((id, title)) = first {
-            pause(&mut Pace::new(Duration::ZERO), &self.lifecycle.soft).await?;
+            pause(&mut Pace::new(Duration::ZERO), &self.held.stop).await?;
             page.open_conversation(&id).await?;
             let proof = match pack.conversations.opened.equals {
                 Proof::Id => id.as_str(),

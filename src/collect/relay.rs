@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spool::{Pending, Spool};
-use crate::fault::AnyFault;
+use tokio::time::Instant;
+
+use super::spool::{Pending, PendingGap, Spool};
+use crate::fault::{AnyFault, Code};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
-use crate::ports::{Bus, Outgoing, Store};
+use crate::ports::{Bus, BusState, Outgoing, Store};
 use crate::resilience::RetrySchedule;
-use crate::telemetry::occurrences::{EventPublished, PublishFailed};
+use crate::telemetry::occurrences::{EventPublished, LeaseChanged, PublishFailed};
 use crate::telemetry::{Counters, Occurrence};
 
 /// Events published together: one durable commit of the embedded bus takes 0.2 ms, so a batch of some
@@ -17,6 +19,11 @@ use crate::telemetry::{Counters, Occurrence};
 const BATCH: u32 = 1000;
 /// Waits after a failure; the spool keeps everything meanwhile.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(100), Duration::from_secs(30));
+
+/// Longest wait for a blocked broker's word before it is tried all the same.
+const BLOCKED: Duration = Duration::from_secs(30);
+/// Between two looks at whether it is still blocked; nothing is sent for that.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Publishes what the spool holds.
 pub struct Relay {
@@ -45,6 +52,11 @@ impl Relay {
                 }
                 // What is still there goes out after the next start.
                 Err(_) if self.lifecycle.is_stopping() => return,
+                Err(fault) if fault.code() == Code::BrokerBlocked => {
+                    PublishFailed { fault: &fault }.emit(&self.counters);
+                    self.wait_while_blocked().await;
+                    continue;
+                }
                 Err(fault) => {
                     PublishFailed { fault: &fault }.emit(&self.counters);
                     setbacks += 1;
@@ -56,6 +68,18 @@ impl Relay {
                 () = self.lifecycle.soft.cancelled() => (),
                 () = self.spool.news.notified(), if wait.is_none() => (),
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => (),
+            }
+        }
+    }
+
+    /// A broker with an alarm is not asked again and again: it says by itself when it takes events again.
+    async fn wait_while_blocked(&self) {
+        let end = Instant::now() + BLOCKED;
+        while matches!(self.bus.state(), BusState::Blocked { .. }) && Instant::now() < end {
+            // Cancel-safe: neither arm holds anything.
+            tokio::select! {
+                () = self.lifecycle.soft.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => (),
             }
         }
     }
@@ -116,10 +140,16 @@ impl Relay {
 
     async fn pass_gaps_on(&self) -> Result<(), AnyFault> {
         let gaps = self.spool.gaps().await?;
-        let Some((last, _)) = gaps.last() else { return Ok(()) };
-        let last = *last;
-        for (_, gap) in gaps {
-            self.store.record_gap(&gap).await?;
+        let Some(last) = gaps.last().map(|pending| pending.seq) else { return Ok(()) };
+        for PendingGap { gap, epoch, .. } in gaps {
+            match self.store.record_gap(&gap, epoch).await {
+                // The account is another's now, who sees for himself what is missing.
+                Err(fault) if fault.code() == Code::LeaseLost => {
+                    LeaseChanged { account: &gap.account, epoch, what: "lost", fault: Some(&fault) }
+                        .emit(&self.counters);
+                }
+                recorded => recorded?,
+            }
         }
         Ok(self.spool.gaps_recorded(last).await?)
     }

@@ -16,7 +16,7 @@ use super::{Origin, Place, Problem, Sources, secret};
 
 /// Variables that only builds for tests read (see `lifecycle`): in a release they are unknown.
 const TEST_VARIABLES: &[&str] =
-    if cfg!(debug_assertions) { &["CHATFERRY_CRASH_AT", "CHATFERRY_KILL_BROWSER_AT"] } else { &[] };
+    if cfg!(debug_assertions) { &["CHATFERRY_CRASH_AT", "CHATFERRY_KILL_BROWSER_AT", "CHATFERRY_POISON"] } else { &[] };
 
 /// A value and where it stands.
 #[derive(Debug)]
@@ -256,6 +256,12 @@ impl Layers {
                 let line = entry.line;
                 warnings
                     .push(format!(".env line {line}: {name} is not used: no selector pack has a site named {site}"));
+            }
+        }
+        // The environment is full of strangers, but a slip in one of these means that another store is used.
+        for name in self.environment.keys().filter(|name| !known.contains(name)) {
+            if let Some(meant) = slip(name, table::SERVERS) {
+                warnings.push(format!("environment: {name} is not a setting; did you mean {meant}?"));
             }
         }
         if self.dotenv.is_open && holds_secret(&Place::Dotenv { line: 0 }) {

@@ -74,6 +74,8 @@ pub struct CollectSettings {
     pub pass_interval: Duration,
     /// How many logins may be tried.
     pub login_budget: LoginBudget,
+    /// How long an account's lease lasts without a renewal.
+    pub lease_ttl: Duration,
 }
 
 /// Which RabbitMQ.
@@ -192,6 +194,7 @@ impl Reader {
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
         let pass_interval = self.duration(&table::PASS_INTERVAL);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
+        let lease_ttl = self.duration(&table::LEASE_TTL);
         let dry_run = self.value(&table::DRY_RUN, value::parse_bool);
         let levels = self.value(&table::LOG_LEVEL, LogLevels::parse);
         let format = self.value(&table::LOG_FORMAT, LogFormat::parse);
@@ -212,7 +215,11 @@ impl Reader {
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
-            collect: CollectSettings { pass_interval: pass_interval?, login_budget: login_budget? },
+            collect: CollectSettings {
+                pass_interval: pass_interval?,
+                login_budget: login_budget?,
+                lease_ttl: lease_ttl?,
+            },
             dry_run: dry_run?,
             log: LogOptions { levels: levels?, format: format?, colour },
             drain_timeout: drain_timeout?,

@@ -124,12 +124,13 @@ impl Reader {
         let variables = accounts::variables(sites);
         self.layers.unknown(&variables, &mut self.problems);
         let accounts = accounts::read(&self.layers, sites, &mut self.problems);
+        let servers = self.listing.iter().filter(|listed| table::SERVERS.contains(&listed.variable));
+        let origins: Vec<_> =
+            accounts.iter().map(|account| &account.origin).chain(servers.map(|listed| &listed.origin)).collect();
         let holds_secret = |place: &Place| {
-            accounts.iter().any(|account| {
-                let origin = &account.origin;
-                // A secret that only is named there, by its file, is none.
-                origin.via.is_none() && std::mem::discriminant(&origin.place) == std::mem::discriminant(place)
-            })
+            // A secret that only is named there, by its file, is none.
+            let is_there = std::mem::discriminant(place);
+            origins.iter().any(|origin| origin.via.is_none() && std::mem::discriminant(&origin.place) == is_there)
         };
         let warnings = self.layers.warnings(&variables, holds_secret);
         (accounts, warnings)

@@ -17,14 +17,18 @@ pub(super) fn is_mongo(text: &str) -> bool {
     })
 }
 
-/// The hosts that a password would reach in the clear: all of `amqp://` and of `mongodb://` without
-/// `tls=true` that are not this machine; empty if there are none.
+/// The hosts that a password would reach in the clear: all of `amqp://`, of `mongodb://` without `tls=true`
+/// and of `mongodb+srv://` with `tls=false` that are not this machine; empty if there are none.
 pub(super) fn in_the_clear(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.split_once("://") else { return Vec::new() };
     let options = rest.split_once('?').map_or("", |(_, options)| options);
+    let has = |one: &str, other: &str| {
+        options.split('&').any(|option| option.eq_ignore_ascii_case(one) || option.eq_ignore_ascii_case(other))
+    };
     let is_safe = match scheme {
         "amqp" => false,
-        "mongodb" => options.split('&').any(|option| matches!(option, "tls=true" | "ssl=true")),
+        "mongodb" => has("tls=true", "ssl=true"),
+        "mongodb+srv" => !has("tls=false", "ssl=false"),
         _ => true,
     };
     if is_safe {
@@ -100,6 +104,7 @@ mod tests {
             ("mongodb://u:p@a:1,127.0.0.1:2/d", &["a:1"]),
             ("mongodb://u:p@a:1/d?w=majority&tls=true", &[]),
             ("mongodb+srv://u:p@a/d", &[]),
+            ("mongodb+srv://u:p@a/d?tls=false", &["a"]),
         ] {
             assert_eq!(in_the_clear(text), hosts, "{text}");
         }

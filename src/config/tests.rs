@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 17));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 18));
 }
 
 #[test]
@@ -151,6 +151,16 @@ fn addresses_of_servers_are_shown_without_what_they_keep_secret() {
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_server_is_noticed() {
+    let case = Case::new().env(&[("RABBITMQ_URI", "x"), ("MONGO_URI", "x"), ("MONGODB_PORT", "x"), ("HOME_URL", "x")]);
+    let noticed = [
+        "environment: MONGO_URI is not a setting; did you mean MONGODB_URI?",
+        "environment: RABBITMQ_URI is not a setting; did you mean RABBITMQ_URL?",
+    ];
+    assert_eq!(case.load().unwrap().warnings, noticed);
+}
+
+#[test]
 fn a_certificate_without_a_broker_has_no_effect_and_is_refused() {
     let problems = Case::new().env(&[("RABBITMQ_CA_PATH", "/ca.pem")]).problems();
     assert_eq!(problems, ["RABBITMQ_CA_PATH @ environment"]);
@@ -258,6 +268,8 @@ fn slips_in_the_env_file_and_open_files_are_warned_of() {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     assert_eq!(config.warnings.len(), 4, "{warnings}");
+    let server = Case::new().file(".env", "MONGODB_URI=mongodb+srv://u:p@h/d\n", 0o644);
+    assert!(server.load().unwrap().warnings.concat().contains("chmod 600 .env"), "an address holds a password too");
 }
 
 proptest! {

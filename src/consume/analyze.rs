@@ -1,7 +1,7 @@
 //! `analysis.requested` → the analyst → store → `analysis.completed`.
 //!
 //! The question has a name ([`AnalysisId`]) before it is asked: whoever finds its answer in the store
-//! does not ask again. Within this process the same question is never asked twice at once; another
+//! does not ask again, unless messages older than the newest have come since and the answer knows fewer. Within this process the same question is never asked twice at once; another
 //! process may ask it at the same time, and then the first answer stays.
 
 use std::collections::HashMap;
@@ -78,10 +78,9 @@ impl Analyze {
         let id = AnalysisId::new(&request.conversation, &request.up_to, version, model);
         let question = self.question(id);
         let _asking = question.lock().await;
-        if self.store.analysis(&id).await?.is_some() {
+        let known = self.store.analysis(&id).await?.map_or(0, |analysis| analysis.messages);
+        if !self.answer(id, request, known).await? {
             RepetitionRecognised { stage: "analyze", event_id: received.envelope.id }.emit(&self.counters);
-        } else {
-            self.answer(id, request).await?;
         }
         // Also if it was there: the process may have died between saving and publishing.
         let completed =
@@ -89,11 +88,16 @@ impl Analyze {
         publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await
     }
 
-    async fn answer(&self, id: AnalysisId, request: &AnalysisRequested) -> Result<(), AnyFault> {
+    /// Asks, unless an answer that covers `known` messages covers all; true if it was asked.
+    async fn answer(&self, id: AnalysisId, request: &AnalysisRequested, known: u64) -> Result<bool, AnyFault> {
         let begun = Instant::now();
         let orphaned = |what| ConsumeError::Orphaned { what, conversation: request.conversation };
         let conversation = self.store.conversation(&request.conversation).await?;
         let conversation = conversation.ok_or_else(|| orphaned("conversation"))?;
+        // Said by the count alone nearly always, which saves reading them.
+        if known > 0 && known >= conversation.messages.min(self.history as u64) {
+            return Ok(false);
+        }
         let range = MessageRange { up_to: Some(request.up_to), ..MessageRange::default() };
         let stored = self.store.messages(&request.conversation, range).await?;
         if stored.last().is_none_or(|last| last.message.key != request.up_to) {
@@ -102,6 +106,9 @@ impl Analyze {
         let left_out = stored.len().saturating_sub(self.history.max(1));
         let messages: Vec<Message> = stored.into_iter().skip(left_out).map(|stored| stored.message).collect();
         let covered = messages.len() as u64;
+        if covered <= known {
+            return Ok(false);
+        }
         let question = AnalystRequest { title: conversation.title, messages };
         let verdict = self.analyst.analyse(&question).await?;
         crash_point(CrashPoint::AnalyzeAnswered);
@@ -118,7 +125,7 @@ impl Analyze {
             }
             .emit(&self.counters);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The verdict with the ids, the model and the time.

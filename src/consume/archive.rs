@@ -19,7 +19,7 @@ use crate::telemetry::occurrences::BatchArchived;
 use crate::telemetry::{Counters, Occurrence};
 
 /// How many messages go into one transaction: each costs two durable commits, whatever its size. Of 200,
-/// 500 and 1,000 the last was fastest, by a third over 500 (docs/benchmarks.md).
+/// 500 and 1,000 the last was fastest (docs/benchmarks.md).
 const BATCH: usize = 1000;
 
 /// The consumer of `chatferry.archive`.

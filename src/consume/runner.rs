@@ -18,7 +18,7 @@ use super::error::ConsumeError;
 use super::journal::{self, Journal};
 use crate::domain::{Envelope, EventId};
 use crate::fault::{AnyFault, Class, Fault};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{CrashPoint, Lifecycle, crash_point, poison_point};
 use crate::ports::{Bus, Deliveries, Delivery, Queue, Settlement};
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{
@@ -230,6 +230,7 @@ impl Runner {
             None => None,
         };
         let in_hand = self.journal.as_deref().map(|journal| InHand::begin(journal, batch));
+        crash_point(CrashPoint::DeliveryTaken);
         let verdicts = self.judge(batch).await;
         if let Some(in_hand) = in_hand {
             in_hand.returned();
@@ -248,6 +249,7 @@ impl Runner {
                 self.note(&mut verdicts, (delivery.tag, delivery.id), delivery.failures, dead);
                 continue;
             }
+            poison_point(delivery.id);
             match Envelope::parse(&delivery.body) {
                 Ok(envelope) => {
                     received.push(Received { envelope, failures: delivery.failures });

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AccountId, ConversationKey};
 
 /// Why something could not be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The limits under `[history]` were reached before the start of the conversation.

@@ -3,7 +3,8 @@
 //! `CHATFERRY_CRASH_AT=<point>` (or `<point>:<n>`: at the nth time) sends SIGKILL to the own process when
 //! it gets there, so that nothing is tidied up: no destructor runs, no buffer is flushed, as with a power
 //! cut. `CHATFERRY_KILL_BROWSER_AT` has the same form and only answers true to [`browser_kill_point`].
-//! Both exist in builds with debug assertions; in a release build the points are empty and the variables
+//! `CHATFERRY_POISON=<event id>` makes one event deadly to whoever takes it in hand (F15).
+//! All exist in builds with debug assertions; in a release build the points are empty and the variables
 //! are refused, so that nobody believes in a test that tests nothing.
 
 #[cfg(debug_assertions)]
@@ -15,6 +16,8 @@ use super::error::LifecycleError;
 
 /// The variable that names where the process dies.
 const CRASH_AT: &str = "CHATFERRY_CRASH_AT";
+/// The variable that names the event that nobody survives.
+const POISON: &str = "CHATFERRY_POISON";
 /// The variable that names where the browser dies.
 const KILL_BROWSER_AT: &str = "CHATFERRY_KILL_BROWSER_AT";
 
@@ -52,7 +55,9 @@ points! {
     RelayPublished = "relay.published";
     /// The spool knows that the bus holds it.
     RelayMarked = "relay.marked";
-    /// The store holds the message, the event is not acknowledged (F5).
+    /// A consumer has events in hand and has done nothing with them (F5).
+    DeliveryTaken = "delivery.taken";
+    /// The store holds the message, the event is not acknowledged (F8).
     ArchiveStored = "archive.stored";
     /// An analysis was requested, the store does not know.
     SchedulerRequested = "scheduler.requested";
@@ -103,7 +108,13 @@ impl Appointment {
 pub fn check_crash_points() -> Result<(), LifecycleError> {
     Appointment::load(CRASH_AT)?;
     Appointment::load(KILL_BROWSER_AT)?;
-    Ok(())
+    match std::env::var(POISON) {
+        Ok(value) if cfg!(not(debug_assertions)) => {
+            let problem = "this is a release build, in which nothing can be made to die".to_owned();
+            Err(LifecycleError::CrashPoint { variable: POISON, value, problem })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// One variable and how often its point was passed.
@@ -140,6 +151,20 @@ pub fn crash_point(point: CrashPoint) {
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub const fn crash_point(_: CrashPoint) {}
+
+/// Ends the process with SIGKILL if `CHATFERRY_POISON` names this event; nothing in a release build.
+#[cfg(debug_assertions)]
+pub fn poison_point(id: impl std::fmt::Display) {
+    static POISONED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(POISON).ok());
+    if POISONED.as_ref().is_some_and(|poison| *poison == id.to_string()) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// Ends the process with SIGKILL if `CHATFERRY_POISON` names this event; nothing in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn poison_point(_: impl std::fmt::Display) {}
 
 /// True if `CHATFERRY_KILL_BROWSER_AT` names this point: the caller then kills its own browser. Always
 /// false in a release build.

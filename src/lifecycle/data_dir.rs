@@ -43,6 +43,28 @@ impl DataDir {
         }
     }
 
+    /// A name for whoever works in this directory, the same after every restart: host and a number drawn
+    /// once. Kept in the file `identity`.
+    ///
+    /// # Errors
+    /// `data-dir-unusable`.
+    pub fn identity(&self) -> Result<String, LifecycleError> {
+        let path = self.path.join("identity");
+        let unusable = |source| LifecycleError::DataDir { path: self.path.clone(), source };
+        match fs::read_to_string(&path) {
+            Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
+            Ok(_) | Err(_) => {}
+        }
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
+        let name = format!("{host}-{:016x}", fastrand::u64(..));
+        // Whole or not at all: half a name would be another one's.
+        let drawn = self.path.join(".identity.new");
+        fs::write(&drawn, &name).and_then(|()| fs::rename(&drawn, &path)).map_err(unusable)?;
+        Ok(name)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -80,6 +102,16 @@ mod tests {
         assert_eq!(DataDir::open(&path).unwrap_err().code(), Code::DataDirLocked);
         drop(first);
         DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn who_works_here_keeps_the_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = DataDir::open(&parent.path().join("a")).unwrap();
+        let name = first.identity().unwrap();
+        drop(first);
+        assert_eq!(DataDir::open(&parent.path().join("a")).unwrap().identity().unwrap(), name);
+        assert_ne!(DataDir::open(&parent.path().join("b")).unwrap().identity().unwrap(), name);
     }
 
     #[test]

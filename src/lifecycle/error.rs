@@ -29,6 +29,12 @@ pub enum LifecycleError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no database yet where one is to be read.
+    #[error("nothing has been collected into the data directory {} yet", path.display())]
+    NothingThere {
+        /// Which one.
+        path: PathBuf,
+    },
     /// Another process holds the data directory.
     #[error("another chatferry holds the data directory {}", path.display())]
     DataDirLocked {
@@ -40,16 +46,20 @@ pub enum LifecycleError {
 impl Fault for LifecycleError {
     fn class(&self) -> Class {
         match self {
-            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } => Class::Permanent,
+            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::NothingThere { .. } => {
+                Class::Permanent
+            }
             Self::DataDirLocked { .. } => Class::RETRY,
         }
     }
 
     fn scope(&self) -> Scope {
         match self {
-            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::DataDirLocked { .. } => {
-                Scope::Process
-            }
+            Self::CrashPoint { .. }
+            | Self::Signals(_)
+            | Self::DataDir { .. }
+            | Self::NothingThere { .. }
+            | Self::DataDirLocked { .. } => Scope::Process,
         }
     }
 
@@ -57,8 +67,19 @@ impl Fault for LifecycleError {
         match self {
             Self::CrashPoint { .. } => Code::ConfigInvalid,
             Self::Signals(_) => Code::Internal,
-            Self::DataDir { .. } => Code::DataDirUnusable,
+            Self::DataDir { .. } | Self::NothingThere { .. } => Code::DataDirUnusable,
             Self::DataDirLocked { .. } => Code::DataDirLocked,
+        }
+    }
+
+    fn action(&self) -> String {
+        match self {
+            Self::NothingThere { .. } => {
+                "Collect something first, or name the right directory with --data-dir.".to_owned()
+            }
+            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::DataDirLocked { .. } => {
+                self.code().action().to_owned()
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point};
+pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point, poison_point};
 pub use data_dir::DataDir;
 pub use error::LifecycleError;
 

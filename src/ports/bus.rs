@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::domain::{EventId, EventType, SiteId};
 use crate::fault::{AnyFault, Code};
@@ -94,6 +95,51 @@ pub struct QueueDepth {
     pub in_flight: u64,
 }
 
+/// Whether the bus can be used now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusState {
+    /// It takes and gives events.
+    Connected,
+    /// It can't be reached; every use tries again.
+    Reconnecting,
+    /// It gives events but takes none.
+    Blocked {
+        /// The broker's words.
+        reason: String,
+    },
+}
+
+/// One event that waits for a human.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event.
+    pub id: EventId,
+    /// The queue that it came from, and returns to when it is replayed.
+    pub queue: Queue,
+    /// The CloudEvents type.
+    pub kind: String,
+    /// The failure's stable name.
+    pub code: String,
+    /// One sentence without chat text.
+    pub reason: String,
+    /// How many deliveries failed, the last one included.
+    pub failures: u32,
+    /// When the first one did.
+    pub first_failed_at: Timestamp,
+    /// When the last one did.
+    pub failed_at: Timestamp,
+    /// Host and process that gave up, as `host/pid`, where several may share the work.
+    pub failed_on: Option<String>,
+    /// CloudEvents JSON: may hold chat text.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DeadLetter({} {} {}, {} bytes)", self.queue.as_str(), self.id, self.code, self.body.len())
+    }
+}
+
 /// The bus.
 #[async_trait]
 pub trait Bus: Send + Sync {
@@ -112,7 +158,9 @@ pub trait Bus: Send + Sync {
     /// Retryable while the bus can't be reached.
     async fn subscribe(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Deliveries>, AnyFault>;
 
-    /// How full each work queue is.
+    /// How full each work queue is. A queue is never said to be empty while an event that this bus
+    /// published or handed out is on its way through it. A retry that another process ordered is counted
+    /// on every queue, since a broker does not tell whose it is.
     ///
     /// # Errors
     /// Retryable while the bus can't be reached.
@@ -123,13 +171,50 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// Retryable while the bus can't be reached.
     async fn dead_letters(&self) -> Result<u64, AnyFault>;
+
+    /// The dead letters, the oldest failure first.
+    ///
+    /// # Errors
+    /// Retryable while the bus can't be reached.
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault>;
+
+    /// Puts dead letters back at the end of the queues that they came from, with no failure counted;
+    /// returns how many there were. An id that is no dead letter is passed over, so this is harmless to
+    /// repeat: the event keeps its id, and every consumer knows what it has done before.
+    ///
+    /// # Errors
+    /// Retryable while the bus can't be reached. Some may then be in both places, none in neither.
+    async fn replay_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault>;
+
+    /// Forgets dead letters for good; returns how many there were. An id that is no dead letter is
+    /// passed over.
+    ///
+    /// # Errors
+    /// Retryable while the bus can't be reached.
+    async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault>;
+
+    /// Tries the way of an event where no consumer looks: publishes one, takes it, and leaves nothing.
+    ///
+    /// # Errors
+    /// What keeps events from going that way.
+    async fn probe(&self) -> Result<(), AnyFault>;
+
+    /// Whether it can be used now; never waits.
+    fn state(&self) -> BusState {
+        BusState::Connected
+    }
+
+    /// Lets go of connections, within some seconds; to be called before the runtime ends. Everything
+    /// unsettled comes again.
+    async fn close(&self) {}
 }
 
 /// A subscription: an ordered stream of deliveries that must each be settled once.
 #[async_trait]
 pub trait Deliveries: Send {
     /// Waits for at least one delivery, then gives what is there, at most `max`. Deliveries come in
-    /// the order of publishing, except that retries come when they are due.
+    /// the order of publishing, except that retries come when they are due, and that a broker may give
+    /// what another subscription left in any order.
     ///
     /// Cancel-safe: a delivery is either returned or stays with the bus.
     ///

@@ -8,13 +8,15 @@ pub mod analyst;
 pub mod backlog;
 pub mod bus;
 pub mod clock;
+pub mod leases;
 pub mod mirror;
 pub mod page;
 pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest};
 pub use backlog::Backlog;
-pub use bus::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
+pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
+pub use leases::{Lease, Leases};
 pub use mirror::{Mirror, MirrorOutcome, MirrorRow, MirrorStatus, Projection};
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

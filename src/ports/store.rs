@@ -92,9 +92,12 @@ pub struct Counts {
 /// The store. Every write is idempotent: telling it the same thing twice changes nothing.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Takes captured messages in, all or none, durably. Of two versions of one message the one with
-    /// the higher revision stays, and of equal revisions the one observed later; news (an insertion)
-    /// makes its conversation due by `rule`, counted from `now`.
+    /// Takes captured messages in, durably. Of two versions of one message the one observed later
+    /// stays, and of those observed at one moment the one with the higher revision (revisions begin
+    /// anew where a spool is lost or another machine takes the account over, times do not); news (an
+    /// insertion) makes its conversation due by `rule`, counted from `now`.
+    ///
+    /// After an error a part of the batch may be stored; telling the whole batch again completes it.
     ///
     /// # Errors
     /// Retryable while the store is away or full.
@@ -137,7 +140,8 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn messages(&self, key: &ConversationKey, range: MessageRange) -> Result<Vec<StoredMessage>, AnyFault>;
 
-    /// Keeps an analysis. False if one of this id was there: the first stays.
+    /// Keeps an analysis. Of two with one id the one that covers more messages stays (older messages may be
+    /// found after the newest was analysed), else the first; false if this one does not.
     ///
     /// # Errors
     /// Retryable while the store is away.
@@ -155,11 +159,14 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault>;
 
-    /// Keeps the state of an account; an older `since` never replaces a newer one.
+    /// Keeps the state of an account; an older `since` never replaces a newer one of the same epoch,
+    /// and a higher epoch replaces a lower one whatever the two clocks said. `epoch` is that of the
+    /// lease under which the state was reached, `None` for work without a lease.
     ///
     /// # Errors
-    /// Retryable while the store is away.
-    async fn save_account(&self, status: &AccountStatus) -> Result<(), AnyFault>;
+    /// Permanent `lease-lost` if the account's lease or its stored state has a higher epoch; retryable
+    /// while the store is away.
+    async fn save_account(&self, status: &AccountStatus, epoch: Option<u64>) -> Result<(), AnyFault>;
 
     /// The last known state of every account, by id.
     ///
@@ -168,10 +175,12 @@ pub trait Store: Send + Sync {
     async fn accounts(&self) -> Result<Vec<AccountStatus>, AnyFault>;
 
     /// Records a gap, or closes it if `closed_at` is set. One open gap per conversation and reason.
+    /// `epoch` as for [`Store::save_account`].
     ///
     /// # Errors
-    /// Retryable while the store is away.
-    async fn record_gap(&self, gap: &Gap) -> Result<(), AnyFault>;
+    /// Permanent `lease-lost` if the account's lease or the stored gap has a higher epoch; retryable
+    /// while the store is away.
+    async fn record_gap(&self, gap: &Gap, epoch: Option<u64>) -> Result<(), AnyFault>;
 
     /// The open gaps, oldest first.
     ///

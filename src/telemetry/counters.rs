@@ -40,6 +40,10 @@ counters! {
     logins_attempted;
     /// Changes of an account's state.
     account_changes;
+    /// Times that an account was found in another process's hands.
+    accounts_held_elsewhere;
+    /// Leases taken, lost, or not kept as they should be.
+    lease_changes;
     /// Conversations that were opened and read.
     conversations_read;
     /// Messages that were new to the collector.
@@ -72,6 +76,10 @@ counters! {
     retries;
     /// Deliveries that became dead letters.
     dead_letters;
+    /// Dead letters that a human put back.
+    dead_letters_replayed;
+    /// Dead letters that a human dropped.
+    dead_letters_dropped;
     /// Waits of a consumer for no event's fault.
     consumer_setbacks;
     /// Events whose effect was there already.

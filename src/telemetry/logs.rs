@@ -22,7 +22,17 @@ use super::TelemetryError;
 use super::line::{self, Fields, Line};
 
 /// Libraries that are never heard: what they say holds page content, frames or headers.
-const MUTED: &[&str] = &["chromiumoxide", "tungstenite", "async_tungstenite", "tokio_tungstenite", "hyper", "h2"];
+const MUTED: &[&str] = &[
+    "chromiumoxide",
+    "tungstenite",
+    "async_tungstenite",
+    "tokio_tungstenite",
+    "hyper",
+    "h2",
+    "lapin",
+    "mongodb",
+    "rustls",
+];
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,6 +47,12 @@ pub enum WebError {
     /// The check of the data directory panicked: a defect of ours.
     #[error("the check of the data directory broke off")]
     CheckBroken,
+    /// The broker has an alarm.
+    #[error("the bus takes no events for the time being: {reason}")]
+    Blocked {
+        /// Its words.
+        reason: String,
+    },
     /// A dependency did not answer in time.
     #[error("no answer came within {} s", waited.as_secs())]
     NoAnswer {
@@ -77,7 +83,7 @@ impl Fault for WebError {
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
             | Self::Serve { .. } => Class::Permanent,
-            Self::CheckBroken | Self::NoAnswer { .. } => Class::RETRY,
+            Self::CheckBroken | Self::Blocked { .. } | Self::NoAnswer { .. } => Class::RETRY,
         }
     }
 
@@ -88,7 +94,7 @@ impl Fault for WebError {
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
             | Self::Serve { .. } => Scope::Process,
-            Self::CheckBroken | Self::NoAnswer { .. } => Scope::Event,
+            Self::CheckBroken | Self::Blocked { .. } | Self::NoAnswer { .. } => Scope::Event,
         }
     }
 
@@ -99,6 +105,7 @@ impl Fault for WebError {
             | Self::AddressForbidden { .. }
             | Self::Listen { .. } => Code::HttpAddressUnusable,
             Self::Serve { .. } | Self::CheckBroken => Code::Internal,
+            Self::Blocked { .. } => Code::BrokerBlocked,
             Self::NoAnswer { part, .. } => match part {
                 PartName::Store | PartName::Spool => Code::DatabaseFailed,
                 PartName::Bus => Code::BusUnavailable,
@@ -109,9 +116,11 @@ impl Fault for WebError {
 
     fn action(&self) -> String {
         match self {
-            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Serve { .. } | Self::CheckBroken => {
-                self.code().action().to_owned()
-            }
+            Self::AddressInUse { .. }
+            | Self::Listen { .. }
+            | Self::Serve { .. }
+            | Self::CheckBroken
+            | Self::Blocked { .. } => self.code().action().to_owned(),
             Self::AddressNotOurs { addr } => {
                 format!("Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.", addr.port())
             }

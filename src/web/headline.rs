@@ -124,7 +124,7 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
             tone: Tone::Warn,
             code: None,
             sentence: format!("{} for a person.", plural(letters, "dead letter waits", "dead letters wait")),
-            action: Some("The log names each with its code; docs/runbook.md says what to do.".to_owned()),
+            action: Some("chatferry dead list shows each with its code; docs/runbook.md says what to do.".to_owned()),
         });
     }
     if let Ok(gaps) = &survey.gaps

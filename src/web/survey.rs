@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{WebError, WebState};
 use crate::domain::{AccountStatus, Analysis, Conversation, ConversationKey, Gap};
 use crate::fault::{AnyFault, Code};
-use crate::ports::{ConversationFilter, Counts, QueueDepth};
+use crate::ports::{BusState, ConversationFilter, Counts, QueueDepth};
 
 /// Longest wait for one answer of one dependency.
 pub(super) const DEADLINE: Duration = Duration::from_secs(2);
@@ -85,6 +85,8 @@ pub(super) struct Survey {
     pub analyses: Reading<HashMap<ConversationKey, Analysis>>,
     pub depths: Reading<Vec<QueueDepth>>,
     pub dead_letters: Reading<u64>,
+    /// Whether the bus takes events: it may answer and take none.
+    pub flowing: Reading<()>,
     pub pending: Reading<u64>,
     pub captured: Reading<u64>,
     pub writable: Reading<()>,
@@ -99,7 +101,9 @@ impl Survey {
                 .or(self.gaps.as_ref().err())
                 .or(self.conversations.as_ref().err())
                 .or(self.analyses.as_ref().err()),
-            PartName::Bus => self.depths.as_ref().err().or(self.dead_letters.as_ref().err()),
+            PartName::Bus => {
+                self.depths.as_ref().err().or(self.dead_letters.as_ref().err()).or(self.flowing.as_ref().err())
+            }
             PartName::Spool => self.pending.as_ref().err().or(self.captured.as_ref().err()),
             PartName::DataDir => self.writable.as_ref().err(),
         }
@@ -179,6 +183,11 @@ impl Observer {
         if accounts.is_ok() {
             self.store_answered.store(true, Ordering::Relaxed);
         }
+        let flowing = match bus.state() {
+            BusState::Blocked { reason } => Err(Ailment::from(AnyFault::from(WebError::Blocked { reason }))),
+            // What can't be reached says so by the readings above.
+            BusState::Connected | BusState::Reconnecting => Ok(()),
+        };
         let at = self.state.clock.now();
         Survey {
             at,
@@ -189,6 +198,7 @@ impl Observer {
             analyses,
             depths,
             dead_letters,
+            flowing,
             pending,
             captured,
             writable,

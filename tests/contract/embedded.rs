@@ -74,8 +74,19 @@ mod embedded_bus {
     bus_contract!(@each super::Embedded::new(); an_id_is_held_once);
 }
 
+#[async_trait]
+impl crate::leases::LeasesFixture for Embedded {
+    async fn open(&self) -> Arc<dyn crate::leases::Keeper> {
+        Arc::new(SqliteStore::open(self.reopen().await))
+    }
+}
+
 mod embedded_store {
     store_contract!(super::Embedded::new());
+}
+
+mod embedded_leases {
+    leases_contract!(super::Embedded::new());
 }
 
 /// The child takes, settles, and says what was acknowledged; the parent kills it with SIGKILL while
@@ -137,33 +148,6 @@ async fn work_until_killed(folder: &Path, events: u32) {
     }
     tell("taken", number(&taken[19]));
     std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-async fn replaying_twice_delivers_once_and_dropping_forgets() {
-    let folder = tempfile::tempdir().unwrap();
-    let bus = EmbeddedBus::open(open(folder.path())).await.unwrap();
-    publish(&bus, 0..3).await;
-    let mut archive = bus.subscribe(Queue::Archive, 10).await.unwrap();
-    let taken = take(&mut *archive, 3).await;
-    settle_all(&mut *archive, &taken, &Settlement::Dead { code: Code::Internal, reason: "a cause".to_owned() }).await;
-    let dead = bus.list_dead().await.unwrap();
-    assert_eq!(
-        (dead.len(), dead[0].failures, dead[0].code.as_str(), dead[0].reason.as_str()),
-        (3, 1, "internal", "a cause")
-    );
-    assert_eq!(dead[0].body, event(number(&taken[0])).body);
-    assert!(!format!("{dead:?}").contains("dich"), "chat text in Debug");
-
-    let ids = [taken[0].id, taken[1].id];
-    assert_eq!(bus.replay_dead(&ids).await.unwrap(), 2);
-    assert_eq!(bus.replay_dead(&ids).await.unwrap(), 0);
-    let again = take(&mut *archive, 2).await;
-    assert!(again.iter().all(|delivery| delivery.failures == 0 && ids.contains(&delivery.id)));
-    settle_all(&mut *archive, &again, &Settlement::Done).await;
-    assert_eq!(bus.drop_dead(&[taken[2].id]).await.unwrap(), 1);
-    assert_eq!(bus.dead_letters().await.unwrap(), 0);
-    assert!(bus.depths().await.unwrap().iter().all(|depth| depth.ready + depth.in_flight == 0));
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ dies_at! {
     relay_published_with_messages_in_hand = "relay.published:4";
     relay_marked = "relay.marked";
     relay_marked_for_the_third_time = "relay.marked:3";
+    delivery_taken = "delivery.taken";
+    delivery_taken_for_the_third_time = "delivery.taken:3";
     archive_stored = "archive.stored";
     archive_stored_for_the_second_time = "archive.stored:2";
     scheduler_requested = "scheduler.requested";

@@ -11,7 +11,7 @@ use chatferry::domain::event::AccountChanged;
 use chatferry::domain::{AccountId, AccountState, Envelope, Event, EventId};
 use chatferry::fault::AnyFault;
 use chatferry::lifecycle::Lifecycle;
-use chatferry::ports::{Backlog, Bus, Deliveries, Outgoing, Queue, QueueDepth};
+use chatferry::ports::{Backlog, Bus, DeadLetter, Deliveries, Outgoing, Queue, QueueDepth};
 use chatferry::sqlite::{Database, SqliteError};
 use chatferry::store::SqliteStore;
 
@@ -56,6 +56,19 @@ impl Bus for Scripted {
         Ok(Vec::new())
     }
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
+        Ok(0)
+    }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        Ok(Vec::new())
+    }
+    async fn replay_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(0)
+    }
+    async fn drop_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
         Ok(0)
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 pub mod packs;
+pub mod proxy;
 pub mod web_page;
 
 /// Longest life of one run of the program in a test: far more than it needs, so that only a hang
@@ -46,6 +47,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
         assert!(Instant::now() < deadline, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// How long a fault lasts: the one thing that is waited for without a condition. Never for something to
+/// happen.
+pub async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 /// What a run of the program left behind.

@@ -11,10 +11,11 @@ use schemars::{Schema, schema_for};
 use super::source::{files, root};
 
 /// The folder of the reference.
-const REFERENCE: &str = "docs/reference";
+pub const REFERENCE: &str = "docs/reference";
 
+/// Compares a generated file with what the code would generate now, or writes it.
 #[track_caller]
-fn is_fresh(path: &str, wanted: &str) {
+pub fn is_fresh(path: &str, wanted: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -22,11 +23,11 @@ fn is_fresh(path: &str, wanted: &str) {
         return;
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == wanted, "{path} is out of date; run: UPDATE_REFERENCE=1 cargo test --test tidy generated");
+    assert!(found == wanted, "{path} is out of date; run: UPDATE_REFERENCE=1 cargo test --test tidy fresh");
 }
 
 /// The schema of an event's data. An exhaustive match: a new type of event has a schema.
-fn schema(kind: EventType) -> Schema {
+pub fn schema(kind: EventType) -> Schema {
     match kind {
         EventType::MessageCaptured => schema_for!(MessageCaptured),
         EventType::AnalysisRequested => schema_for!(AnalysisRequested),

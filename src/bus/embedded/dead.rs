@@ -11,37 +11,8 @@ use rusqlite::Row;
 use super::EmbeddedBus;
 use crate::bus::BusError;
 use crate::domain::EventId;
-use crate::ports::Queue;
+use crate::ports::{DeadLetter, Queue};
 use crate::sqlite::SqliteError;
-
-/// One event that waits for a human.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The event.
-    pub id: EventId,
-    /// The queue that it came from, and returns to when it is replayed.
-    pub queue: Queue,
-    /// The CloudEvents type.
-    pub kind: String,
-    /// The failure's stable name.
-    pub code: String,
-    /// One sentence without chat text.
-    pub reason: String,
-    /// How many deliveries failed, the last one included.
-    pub failures: u32,
-    /// When the first one did.
-    pub first_failed_at: Timestamp,
-    /// When the last one did.
-    pub failed_at: Timestamp,
-    /// CloudEvents JSON: may hold chat text.
-    pub body: Vec<u8>,
-}
-
-impl std::fmt::Debug for DeadLetter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeadLetter({} {} {}, {} bytes)", self.queue.as_str(), self.id, self.code, self.body.len())
-    }
-}
 
 impl EmbeddedBus {
     /// The dead letters, the oldest failure first.
@@ -126,6 +97,7 @@ fn letter(row: &Row<'_>) -> Result<DeadLetter, SqliteError> {
         failures: row.get(5)?,
         first_failed_at: time(6)?,
         failed_at: time(7)?,
+        failed_on: None,
         body: row.get(8)?,
     })
 }

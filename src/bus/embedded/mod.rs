@@ -19,9 +19,8 @@ use async_trait::async_trait;
 use super::{BusError, topology};
 use crate::domain::{EventId, EventType};
 use crate::fault::AnyFault;
-use crate::ports::{Bus, Deliveries, Outgoing, Queue, QueueDepth};
-use crate::sqlite::Database;
-pub use dead::DeadLetter;
+use crate::ports::{Bus, DeadLetter, Deliveries, Outgoing, Queue, QueueDepth};
+use crate::sqlite::{Database, SqliteError};
 use lane::Lane;
 pub use schema::MIGRATIONS;
 use subscription::Subscription;
@@ -169,5 +168,31 @@ impl Bus for EmbeddedBus {
             .await
             .map_err(BusError::from)?;
         Ok(count.cast_unsigned())
+    }
+
+    async fn probe(&self) -> Result<(), AnyFault> {
+        // Written, read and taken back within one transaction, which is as durable as any.
+        let write = |c: &rusqlite::Connection| {
+            let table = schema::table(Queue::Archive);
+            let (id, body) = ([0_u8; 16], b"probe".as_slice());
+            c.execute(&format!("INSERT INTO {table} (seq, id, kind, body) VALUES (-1, ?1, 'probe', ?2)"), (id, body))?;
+            let read: Vec<u8> =
+                c.query_row(&format!("SELECT body FROM {table} WHERE seq = -1"), [], |row| row.get(0))?;
+            c.execute(&format!("DELETE FROM {table} WHERE seq = -1"), [])?;
+            if read == body { Ok(()) } else { Err(SqliteError::Unreadable("event")) }
+        };
+        Ok(self.database.write(write).await.map_err(BusError::from)?)
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        Ok(Self::list_dead(self).await?)
+    }
+
+    async fn replay_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(Self::replay_dead(self, ids).await?)
+    }
+
+    async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(Self::drop_dead(self, ids).await?)
     }
 }

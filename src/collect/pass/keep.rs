@@ -1,5 +1,7 @@
 //! Keeping what was read: news, edits and gaps go into the spool, in one transaction per conversation.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{Pass, Read};
@@ -33,8 +35,7 @@ impl Pass<'_> {
         let messages = resolved.messages.len();
         let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
         // A reading that ends early is whole all the same if it joins what was once read to its start.
-        let meets_known =
-            cursor.complete && resolved.messages.first().is_some_and(|first| cursor.messages.contains_key(&first.key));
+        let meets_known = resolved.messages.first().is_some_and(|first| cursor.joins(&first.key));
         let gap = match history.reach {
             Reach::Short(reason) if !meets_known => Some(reason),
             Reach::Start | Reach::Known | Reach::Short(_) => None,
@@ -58,21 +59,24 @@ impl Pass<'_> {
             })
             .collect();
         let complete = gap.is_none();
-        let gaps = self.gap_news(conversation.key, cursor.open_gap, gap, seen_from);
+        let gaps = self.gap_news(conversation.key, cursor, gap, seen_from);
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
+            epoch: self.epoch,
             complete,
             // A conversation with a hole is read again, whatever its row shows.
             row_digest: gap.is_none().then_some(row_digest),
             events,
+            recalled: cursor.recalled.as_ref().map(|recalled| recalled.messages.clone()),
             open_gap: gap,
             gaps,
         };
         let is_news = !capture.events.is_empty()
             || cursor.row_digest != capture.row_digest
             || cursor.open_gap != gap
-            || complete != cursor.complete;
+            || complete != cursor.complete
+            || cursor.recalled.is_some();
         if is_news {
             self.spool.commit(capture).await?;
         }
@@ -93,13 +97,14 @@ impl Pass<'_> {
     fn gap_news(
         &self,
         conversation: ConversationKey,
-        before: Option<GapReason>,
+        cursor: &Cursor,
         now: Option<GapReason>,
         seen_from: Option<Timestamp>,
     ) -> Vec<Gap> {
-        if before == now {
-            return Vec::new();
-        }
+        // Those that another process left open are closed by us, who see what is in them.
+        let mut over: BTreeSet<GapReason> = cursor.recalled.iter().flat_map(|it| it.gaps.iter().copied()).collect();
+        over.extend(cursor.open_gap);
+        over.retain(|reason| now != Some(*reason));
         let at = self.clock.now();
         let gap = |reason, closed_at| Gap {
             account: self.account.id.clone(),
@@ -109,7 +114,8 @@ impl Pass<'_> {
             since: at,
             closed_at,
         };
-        before.map(|reason| gap(reason, Some(at))).into_iter().chain(now.map(|reason| gap(reason, None))).collect()
+        let opened = now.filter(|_| cursor.open_gap != now).map(|reason| gap(reason, None));
+        over.into_iter().map(|reason| gap(reason, Some(at))).chain(opened).collect()
     }
 
     pub(super) async fn record_unreadable(
@@ -121,12 +127,15 @@ impl Pass<'_> {
         let capture = Capture {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
+            epoch: self.epoch,
             complete: cursor.complete,
             // Forgotten, so that the next pass tries again.
             row_digest: None,
             events: Vec::new(),
+            // Not read, so what was recalled is recalled again.
+            recalled: None,
             open_gap: Some(reason),
-            gaps: self.gap_news(conversation.key, cursor.open_gap, Some(reason), None),
+            gaps: self.gap_news(conversation.key, cursor, Some(reason), None),
         };
         self.spool.commit(capture).await?;
         GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 mod judge;
 mod keep;
+mod recall;
 
 use super::account::Account;
 use super::error::CollectError;
@@ -19,8 +20,8 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::{ConversationKey, GapReason};
 use crate::fault::Code;
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
-use crate::ports::Clock;
 use crate::ports::page::{Glance, ListRow, PageVerdict, Scroller, SitePage, ThreadReading, ThreadRow, Until};
+use crate::ports::{Clock, Store};
 use crate::resilience::Pace;
 use crate::selectors::moment::Frame;
 use crate::selectors::pack::Proof;
@@ -70,10 +71,14 @@ pub struct Pass<'a> {
     pub page: &'a dyn SitePage,
     /// Where findings go.
     pub spool: &'a Spool,
+    /// What others who held the account have found.
+    pub store: &'a dyn Store,
     /// What time it is.
     pub clock: &'a dyn Clock,
     /// How far back.
     pub depth: Depth,
+    /// The epoch of the account's lease.
+    pub epoch: Option<u64>,
     /// Ends the pass between two steps.
     pub stop: &'a tokio_util::sync::CancellationToken,
     /// For a person who watches.
@@ -114,6 +119,7 @@ impl Pass<'_> {
                 continue;
             }
             pause(&mut conversations, self.stop).await?;
+            let cursor = self.recall(cursor, conversation.key).await?;
             match self.read(&conversation, &cursor, row_digest, &mut steps).await {
                 Ok(read) => {
                     failures = 0;
@@ -206,7 +212,7 @@ impl Pass<'_> {
                         .resolve(rows, Begin::Anywhere)
                         .messages
                         .first()
-                        .is_some_and(|first| cursor.messages.contains_key(&first.key)))
+                        .is_some_and(|first| cursor.joins(&first.key)))
         };
         let history = match self.nothing_there(&glance).await? {
             Some(nothing) => nothing,

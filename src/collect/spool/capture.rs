@@ -1,10 +1,10 @@
 //! What goes into the spool and comes out of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::domain::conversation::ConversationRef;
 use crate::domain::{AccountId, Envelope, Gap, GapReason, MessageKey};
-use crate::ports::Outgoing;
+use crate::ports::{Outgoing, StoredMessage};
 
 /// What the spool remembers of one captured message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,53 @@ pub struct Cursor {
     pub open_gap: Option<GapReason>,
     /// Its messages.
     pub messages: HashMap<MessageKey, Known>,
+    /// The epoch of the lease under which it was last read; under another one somebody else may have read it.
+    pub epoch: Option<u64>,
+    /// What was learnt from the store because of that; it is ours once a reading is committed with it.
+    pub recalled: Option<Recalled>,
+}
+
+/// What the store holds of a conversation, where that differs from what this spool remembers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// Messages that the spool did not know, or knew otherwise.
+    pub messages: Vec<(MessageKey, Known)>,
+    /// Those that it did not know. What is older than one of them may have been seen by nobody.
+    pub strange: HashSet<MessageKey>,
+    /// Gaps that are open in the store.
+    pub gaps: Vec<GapReason>,
+}
+
+impl Cursor {
+    /// True if a reading that begins with this message joins what this process once read to its start.
+    pub fn joins(&self, first: &MessageKey) -> bool {
+        let is_strange = self.recalled.as_ref().is_some_and(|recalled| recalled.strange.contains(first));
+        self.complete && self.messages.contains_key(first) && !is_strange
+    }
+
+    /// The same with what the store holds by now: positions that another process gave must be gone on
+    /// with, its edits be known, and its gaps be closed by whoever sees what is in them.
+    #[must_use]
+    pub fn recall(mut self, stored: &[StoredMessage], gaps: Vec<GapReason>) -> Self {
+        let mut recalled = Recalled { gaps, ..Recalled::default() };
+        for message in stored.iter().map(|stored| &stored.message) {
+            let before = self.messages.get(&message.key).copied();
+            let known = Known {
+                content: message.content_digest(),
+                revision: before.map_or(0, |before| before.revision),
+                position: message.position,
+            };
+            if before.is_none() {
+                recalled.strange.insert(message.key);
+            }
+            if before != Some(known) {
+                recalled.messages.push((message.key, known));
+                self.messages.insert(message.key, known);
+            }
+        }
+        self.recalled = Some(recalled);
+        self
+    }
 }
 
 /// What one reading of a conversation found.
@@ -37,16 +84,31 @@ pub struct Capture {
     pub account: AccountId,
     /// The conversation.
     pub conversation: ConversationRef,
+    /// The epoch of the lease under which it was read.
+    pub epoch: Option<u64>,
     /// True if nothing is missing between its start and its end.
     pub complete: bool,
     /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.
     pub row_digest: Option<[u8; 16]>,
     /// New and changed messages as events, oldest first, with what to remember of each.
     pub events: Vec<(Envelope, MessageKey, Known)>,
+    /// What was recalled before it was read; `None` if nothing needed to be.
+    pub recalled: Option<Vec<(MessageKey, Known)>>,
     /// What can't be seen of it.
     pub open_gap: Option<GapReason>,
     /// News about gaps for the store; `closed_at` set: what can be seen again.
     pub gaps: Vec<Gap>,
+}
+
+/// A gap that the store should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingGap {
+    /// Its place in the spool.
+    pub seq: i64,
+    /// The gap.
+    pub gap: Gap,
+    /// The epoch of the lease under which it was seen.
+    pub epoch: Option<u64>,
 }
 
 /// An event that waits for its confirm.

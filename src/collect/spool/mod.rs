@@ -2,26 +2,26 @@
 //!
 //! One transaction takes a conversation's new messages, what is known of it, and its gaps: after a
 //! kill -9 all of it is there, or none and the next pass reads it again. The spool is a cache of the
-//! store's truth: without it everything is read and published once more, and the store drops the
-//! repetitions.
+//! store's truth: without it everything is read once more, and what the store does not hold is
+//! published.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
+mod account;
 mod capture;
 mod schema;
 
-pub use capture::{Capture, Cursor, Known, Pending};
+pub use capture::{Capture, Cursor, Known, Pending, PendingGap, Recalled};
 
 use super::error::CollectError;
-use crate::domain::{AccountId, ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
+use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Outgoing};
 use crate::sqlite::{Database, SqliteError};
@@ -60,10 +60,12 @@ impl Spool {
     pub async fn cursor(&self, key: ConversationKey) -> Result<Cursor, CollectError> {
         let read = move |connection: &Connection| -> Result<Cursor, SqliteError> {
             let head = connection
-                .prepare_cached("SELECT complete, row_digest, open_gap FROM conversation WHERE key = ?1")?
-                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?)))
+                .prepare_cached("SELECT complete, row_digest, open_gap, epoch FROM conversation WHERE key = ?1")?
+                .query_row([key.as_bytes()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get::<_, Option<i64>>(3)?))
+                })
                 .optional()?;
-            let Some((complete, row_digest, open_gap)) = head else { return Ok(Cursor::default()) };
+            let Some((complete, row_digest, open_gap, epoch)) = head else { return Ok(Cursor::default()) };
             let open_gap = open_gap.and_then(|word| GapReason::parse(&word));
             let mut statement = connection
                 .prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
@@ -75,7 +77,8 @@ impl Spool {
                     messages.insert(key, Known { content: row.get(1)?, revision: row.get(2)?, position: row.get(3)? });
                 }
             }
-            Ok(Cursor { complete, row_digest, open_gap, messages })
+            let epoch = epoch.map(i64::cast_unsigned);
+            Ok(Cursor { complete, row_digest, open_gap, messages, epoch, recalled: None })
         };
         Ok(self.db.read(read).await?)
     }
@@ -97,9 +100,10 @@ impl Spool {
             let conversation = capture.conversation.key;
             connection
                 .prepare_cached(
-                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (key) DO UPDATE SET complete = excluded.complete,
-                         row_digest = excluded.row_digest, open_gap = excluded.open_gap",
+                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap, epoch)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (key) DO UPDATE SET complete = excluded.complete, row_digest = excluded.row_digest,
+                         open_gap = excluded.open_gap, epoch = coalesce(excluded.epoch, epoch)",
                 )?
                 .execute(params![
                     conversation.as_bytes(),
@@ -107,23 +111,23 @@ impl Spool {
                     capture.complete,
                     capture.row_digest,
                     capture.open_gap.map(GapReason::as_str),
+                    capture.epoch.filter(|_| capture.recalled.is_some()).map(u64::cast_signed),
                 ])?;
             let mut remember = connection.prepare_cached(
                 "INSERT INTO captured (conversation, key, content, revision, position) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (conversation, key) DO UPDATE SET content = excluded.content, revision = excluded.revision, position = excluded.position",
             )?;
-            for (event, key, known) in &events {
+            // What was read now stands after, and over, what was recalled.
+            let recalled = capture.recalled.iter().flatten().map(|(key, known)| (key, known));
+            for (key, known) in recalled.chain(events.iter().map(|(_, key, known)| (key, known))) {
+                let Known { content, revision, position } = known;
+                remember.execute(params![conversation.as_bytes(), key.to_bytes(), content, revision, position])?;
+            }
+            for (event, ..) in &events {
                 insert_pending(connection, event)?;
-                remember.execute(params![
-                    conversation.as_bytes(),
-                    key.to_bytes(),
-                    known.content,
-                    known.revision,
-                    known.position
-                ])?;
             }
             for gap in &capture.gaps {
-                insert_gap(connection, gap)?;
+                insert_gap(connection, gap, capture.epoch)?;
             }
             Ok(())
         };
@@ -144,67 +148,6 @@ impl Spool {
         self.db.write(move |connection| insert_pending(connection, &event)).await?;
         self.news.notify_one();
         Ok(())
-    }
-
-    /// The drifts of an account that were told, by field.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn told_drifts(&self, account: &AccountId) -> Result<HashMap<String, EventId>, CollectError> {
-        let account = account.to_string();
-        let read = move |connection: &Connection| -> Result<HashMap<String, EventId>, SqliteError> {
-            let mut statement = connection.prepare_cached("SELECT field, id FROM drift WHERE account = ?1")?;
-            let mut rows = statement.query([account])?;
-            let mut told = HashMap::new();
-            while let Some(row) = rows.next()? {
-                told.insert(row.get(0)?, EventId::from_bytes(row.get(1)?));
-            }
-            Ok(told)
-        };
-        Ok(self.db.read(read).await?)
-    }
-
-    /// Takes in a drift and remembers that it was told.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn enqueue_drift(
-        &self,
-        account: &AccountId,
-        field: &str,
-        envelope: &Envelope,
-    ) -> Result<(), CollectError> {
-        if self.dry_run {
-            return Ok(());
-        }
-        let (account, field, event) = (account.to_string(), field.to_owned(), queued(envelope)?);
-        let write = move |connection: &Connection| -> Result<(), SqliteError> {
-            connection.execute(
-                "INSERT INTO drift (account, field, id) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (account, field) DO UPDATE SET id = excluded.id",
-                params![account, field, event.id.as_bytes()],
-            )?;
-            insert_pending(connection, &event)
-        };
-        self.db.write(write).await?;
-        self.news.notify_one();
-        Ok(())
-    }
-
-    /// Forgets the drift of a field that matches again, so that the next one is told.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn drift_ended(&self, account: &AccountId, field: &str) -> Result<(), CollectError> {
-        if self.dry_run {
-            return Ok(());
-        }
-        let (account, field) = (account.to_string(), field.to_owned());
-        let write = move |connection: &Connection| -> Result<(), SqliteError> {
-            connection.execute("DELETE FROM drift WHERE account = ?1 AND field = ?2", [account, field])?;
-            Ok(())
-        };
-        Ok(self.db.write(write).await?)
     }
 
     /// The oldest events that wait and stand behind `after` (0: all), at most `limit`.
@@ -249,14 +192,14 @@ impl Spool {
         Ok(self.db.write(write).await?)
     }
 
-    /// Gaps that the store should hear of, with their place in the spool.
+    /// Gaps that the store should hear of.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn gaps(&self) -> Result<Vec<(i64, Gap)>, CollectError> {
-        let read = |connection: &Connection| -> Result<Vec<(i64, Gap)>, SqliteError> {
+    pub async fn gaps(&self) -> Result<Vec<PendingGap>, CollectError> {
+        let read = |connection: &Connection| -> Result<Vec<PendingGap>, SqliteError> {
             let mut statement = connection.prepare_cached(
-                "SELECT seq, account, conversation, reason, seen_from_us, since_us, closed_us FROM gap ORDER BY seq LIMIT 1000",
+                "SELECT seq, account, conversation, reason, seen_from_us, since_us, closed_us, epoch FROM gap ORDER BY seq LIMIT 1000",
             )?;
             let mut rows = statement.query([])?;
             let mut list = Vec::new();
@@ -271,7 +214,8 @@ impl Spool {
                         since: time(row.get(5)?).unwrap_or_default(),
                         closed_at: row.get::<_, Option<i64>>(6)?.and_then(time),
                     };
-                    list.push((row.get(0)?, gap));
+                    let epoch = row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned);
+                    list.push(PendingGap { seq: row.get(0)?, gap, epoch });
                 }
             }
             Ok(list)
@@ -287,37 +231,6 @@ impl Spool {
         let write = move |connection: &Connection| -> Result<(), SqliteError> {
             connection.execute("DELETE FROM gap WHERE seq <= ?1", [up_to])?;
             Ok(())
-        };
-        Ok(self.db.write(write).await?)
-    }
-
-    /// Notes a login attempt before it is made, if fewer than `attempts` were made within `window`;
-    /// false if the budget is used up.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn spend_login(
-        &self,
-        account: &AccountId,
-        attempts: u32,
-        window: Duration,
-        now: Timestamp,
-    ) -> Result<bool, CollectError> {
-        let account = account.to_string();
-        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
-        let since = now.saturating_sub(window).unwrap_or(Timestamp::MIN).as_microsecond();
-        let write = move |connection: &Connection| -> Result<bool, SqliteError> {
-            // Attempts of the future, left by a clock that was set back, count too.
-            connection.execute("DELETE FROM login WHERE account = ?1 AND at_us < ?2", params![account, since])?;
-            let made: u32 =
-                connection.query_row("SELECT count(*) FROM login WHERE account = ?1", [&account], |row| row.get(0))?;
-            if made < attempts {
-                connection.execute(
-                    "INSERT INTO login (account, at_us) VALUES (?1, ?2)",
-                    params![account, now.as_microsecond()],
-                )?;
-            }
-            Ok(made < attempts)
         };
         Ok(self.db.write(write).await?)
     }
@@ -367,9 +280,9 @@ fn insert_pending(connection: &Connection, event: &Outgoing) -> Result<(), Sqlit
     Ok(())
 }
 
-fn insert_gap(connection: &Connection, gap: &Gap) -> Result<(), SqliteError> {
+fn insert_gap(connection: &Connection, gap: &Gap, epoch: Option<u64>) -> Result<(), SqliteError> {
     connection
-        .prepare_cached("INSERT INTO gap (account, conversation, reason, seen_from_us, since_us, closed_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .prepare_cached("INSERT INTO gap (account, conversation, reason, seen_from_us, since_us, closed_us, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![
             gap.account.to_string(),
             gap.conversation.as_bytes(),
@@ -377,6 +290,7 @@ fn insert_gap(connection: &Connection, gap: &Gap) -> Result<(), SqliteError> {
             gap.seen_from.map(Timestamp::as_microsecond),
             gap.since.as_microsecond(),
             gap.closed_at.map(Timestamp::as_microsecond),
+            epoch.map(u64::cast_signed),
         ])?;
     Ok(())
 }

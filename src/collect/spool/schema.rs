@@ -46,4 +46,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- Drifts that were told, so that each is told once.
         CREATE TABLE drift (account TEXT NOT NULL, field TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (account, field)) WITHOUT ROWID;
     ",
+}, Migration {
+    component: "spool",
+    version: 2,
+    sql: "
+        -- Under which lease a gap was seen: the store refuses what a late owner tells.
+        ALTER TABLE gap ADD COLUMN epoch INTEGER;
+        -- Under which lease a conversation was last read: under a later one the store may know more of it.
+        ALTER TABLE conversation ADD COLUMN epoch INTEGER;
+    ",
 }];

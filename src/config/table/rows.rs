@@ -179,6 +179,20 @@ pub static DRAIN_TIMEOUT: Setting = Setting {
     ..ROW
 };
 
+/// How long an account waits for a process that died.
+pub static LEASE_TTL: Setting = Setting {
+    variable: "CHATFERRY_LEASE_TTL",
+    key: "lease.ttl",
+    kind: Kind::Duration(2 * SECOND, HOUR),
+    default: Some("30s"),
+    help: "How long an account stays with a process that no longer renews its lease; then another one may take it.",
+    obtain: "Shorter means a faster takeover, and less patience with a store that is slow or away.",
+    ..ROW
+};
+
+/// The variables that hold addresses of servers, which may hold passwords.
+pub const SERVERS: [&str; 2] = [RABBITMQ_URL.variable, MONGODB_URI.variable];
+
 /// RabbitMQ instead of the embedded bus.
 pub static RABBITMQ_URL: Setting = Setting {
     variable: "RABBITMQ_URL",
@@ -210,7 +224,7 @@ pub static MONGODB_URI: Setting = Setting {
     computed: Some("the embedded store, a database in the data directory"),
     secret: true,
     help: "Where MongoDB is; without it everything is stored in the data directory.",
-    obtain: "mongodb://user:password@host/database or mongodb+srv://, of a user with the role readWrite on it.",
+    obtain: "mongodb://user:password@host/database or mongodb+srv://, of a user with readWrite and dbAdmin on it.",
     ..ROW
 };
 
@@ -241,7 +255,7 @@ pub(super) static LATER: [Setting; 10] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 17] = [
+pub(super) static IN_FORCE: [&Setting; 18] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -255,6 +269,7 @@ pub(super) static IN_FORCE: [&Setting; 17] = [
     &ANALYSIS_MAX_WAIT,
     &PASS_INTERVAL,
     &LOGIN_BUDGET,
+    &LEASE_TTL,
     &DRY_RUN,
     &LOG_LEVEL,
     &LOG_FORMAT,

@@ -14,14 +14,14 @@ use crate::consume::{Analyze, Archive, Handler, Mirroring, Received, Runner, Sch
 use crate::domain::conversation::ConversationRef;
 use crate::domain::event::{AnalysisRequested, MessageCaptured};
 use crate::domain::{
-    AccountId, ConversationKey, Direction, Envelope, Event, Message, MessageKey, Origin, Precision, Priority,
+    AccountId, ConversationKey, Direction, Envelope, Event, EventId, Message, MessageKey, Origin, Precision, Priority,
     Sentiment, Text, Verdict,
 };
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
-    Analyst, AnalystRequest, Bus, Clock, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection, Queue,
-    QueueDepth, Store,
+    Analyst, AnalystRequest, Bus, Clock, DeadLetter, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection,
+    Queue, QueueDepth, Store,
 };
 use crate::sqlite::Database;
 use crate::store::SqliteStore;
@@ -301,5 +301,18 @@ impl Bus for Unconfirmed {
     }
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
         self.bus.dead_letters().await
+    }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Bus::probe(&self.bus).await
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        Bus::list_dead(&self.bus).await
+    }
+    async fn replay_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Bus::replay_dead(&self.bus, ids).await
+    }
+    async fn drop_dead(&self, ids: &[EventId]) -> Result<u64, AnyFault> {
+        Bus::drop_dead(&self.bus, ids).await
     }
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use crate::domain::event::AnalysisRequested;
-use crate::domain::{AccountId, ConversationKey, Envelope, Event, MessageKey};
+use crate::domain::{AccountId, ConversationKey, Envelope, Event, EventId, MessageKey};
 use crate::fault::AnyFault;
-use crate::ports::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
+use crate::ports::{Bus, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 
 /// What a call gives next; once the script is at its end, subscribing succeeds and waiting never ends.
 #[derive(Default)]
@@ -77,6 +77,19 @@ impl Bus for Arc<Scripted> {
     }
 
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
+        Ok(0)
+    }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        Ok(Vec::new())
+    }
+    async fn replay_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
+        Ok(0)
+    }
+    async fn drop_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
         Ok(0)
     }
 }

@@ -14,9 +14,10 @@ use crate::domain::ConversationKey;
 use crate::domain::event::MessageCaptured;
 use crate::ports::{Archived, DueRule};
 use crate::sqlite::SqliteError;
+use crate::store::version::Version;
 
 /// The longest a due rule may wait; also keeps times within their range.
-const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 const INSERT_MESSAGE: &str =
     "INSERT INTO messages (key, conversation, position, revision, content, observed_at, origin,
@@ -39,16 +40,6 @@ const UPDATE_CONVERSATION: &str = "UPDATE conversations SET messages = messages 
     due_at = CASE WHEN ?2 > 0 THEN min(coalesce(first_new_at, ?5) + ?6, ?5 + ?7) ELSE due_at END
     WHERE id = ?1";
 
-/// What decides between two versions of one message. Content and position come last and only make
-/// the choice independent of the order of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    revision: u32,
-    observed_at: i64,
-    content: [u8; 16],
-    position: i64,
-}
-
 /// A captured message, prepared outside the writer thread.
 pub(super) struct Prepared {
     captured: MessageCaptured,
@@ -61,12 +52,7 @@ pub(super) fn prepare(batch: &[MessageCaptured]) -> Vec<Prepared> {
     batch
         .iter()
         .map(|captured| Prepared {
-            version: Version {
-                revision: captured.revision,
-                observed_at: captured.message.observed_at.as_microsecond(),
-                content: captured.message.content_digest(),
-                position: captured.message.position,
-            },
+            version: Version::of(captured),
             attachments: attachments_json(&captured.message.attachments),
             captured: captured.clone(),
         })
@@ -202,5 +188,5 @@ fn revise(connection: &Connection, conversation: i64, prepared: &Prepared) -> Re
         prepared.attachments,
         message.text.expose(),
     ])?;
-    Ok(Version { observed_at: known.observed_at, ..version } != known)
+    Ok(version.revises(&known))
 }

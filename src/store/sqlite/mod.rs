@@ -5,6 +5,7 @@
 
 mod archive;
 mod conversations;
+mod leases;
 mod records;
 mod rows;
 mod schema;
@@ -12,6 +13,8 @@ mod schema;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,21 +25,34 @@ use crate::domain::event::MessageCaptured;
 use crate::domain::{AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, MessageKey};
 use crate::fault::AnyFault;
 use crate::ports::{
-    Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage,
+    Archived, Clock, ConversationFilter, Counts, DueConversation, DueRule, Lease, Leases, MessageRange, Store,
+    StoredMessage, SystemClock,
 };
 use crate::sqlite::{Database, SqliteError};
 pub use schema::MIGRATIONS;
 
 /// The embedded store; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SqliteStore {
     database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("database", &self.database).finish_non_exhaustive()
+    }
 }
 
 impl SqliteStore {
     /// The store in this file, which was opened with [`MIGRATIONS`].
-    pub const fn open(database: Database) -> Self {
-        Self { database }
+    pub fn open(database: Database) -> Self {
+        Self::with_clock(database, Arc::new(SystemClock))
+    }
+
+    /// The same with leases that run out by this clock.
+    pub fn with_clock(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
     }
 
     async fn read<T: Send + 'static>(
@@ -103,18 +119,20 @@ impl Store for SqliteStore {
         self.read(records::latest_analyses).await
     }
 
-    async fn save_account(&self, status: &AccountStatus) -> Result<(), AnyFault> {
-        let status = status.clone();
-        self.write(move |c| records::save_account(c, &status)).await
+    async fn save_account(&self, status: &AccountStatus, epoch: Option<u64>) -> Result<(), AnyFault> {
+        let (status, account) = (status.clone(), status.account.clone());
+        let taken = self.write(move |c| records::save_account(c, &status, epoch)).await?;
+        if taken { Ok(()) } else { Err(StoreError::LeaseLost { account }.into()) }
     }
 
     async fn accounts(&self) -> Result<Vec<AccountStatus>, AnyFault> {
         self.read(records::accounts).await
     }
 
-    async fn record_gap(&self, gap: &Gap) -> Result<(), AnyFault> {
-        let gap = gap.clone();
-        self.write(move |c| records::record_gap(c, &gap)).await
+    async fn record_gap(&self, gap: &Gap, epoch: Option<u64>) -> Result<(), AnyFault> {
+        let (gap, account) = (gap.clone(), gap.account.clone());
+        let taken = self.write(move |c| records::record_gap(c, &gap, epoch)).await?;
+        if taken { Ok(()) } else { Err(StoreError::LeaseLost { account }.into()) }
     }
 
     async fn open_gaps(&self) -> Result<Vec<Gap>, AnyFault> {
@@ -133,5 +151,31 @@ impl Store for SqliteStore {
     async fn save_mirrored(&self, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
         let rows = rows.clone();
         self.write(move |c| records::save_mirrored(c, &rows)).await
+    }
+}
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn acquire(&self, account: &AccountId, owner: &str, ttl: Duration) -> Result<Option<Lease>, AnyFault> {
+        let (account, owner) = (account.clone(), owner.to_owned());
+        let (now, ttl) = (self.clock.now().as_microsecond(), rows::micros(ttl.min(archive::LONGEST_WAIT)));
+        self.write(move |c| leases::acquire(c, &account, &owner, now, ttl)).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>, AnyFault> {
+        let lease = lease.clone();
+        let (now, ttl) = (self.clock.now().as_microsecond(), rows::micros(ttl.min(archive::LONGEST_WAIT)));
+        self.write(move |c| leases::renew(c, &lease, now, ttl)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), AnyFault> {
+        let lease = lease.clone();
+        self.write(move |c| leases::release(c, &lease)).await
+    }
+
+    async fn holder(&self, account: &AccountId) -> Result<Option<Lease>, AnyFault> {
+        let account = account.clone();
+        let now = self.clock.now().as_microsecond();
+        self.read(move |c| leases::holder(c, &account, now)).await
     }
 }

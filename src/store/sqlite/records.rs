@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows;
+use super::{leases, rows};
 use crate::domain::{AccountStatus, Analysis, AnalysisId, ConversationKey, Gap, GapReason};
 use crate::sqlite::SqliteError;
 
@@ -13,7 +13,8 @@ pub(super) fn save_analysis(connection: &Connection, analysis: &Analysis) -> Res
     let inserted = connection
         .prepare_cached(
             "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET messages = excluded.messages,
+                 created_at = excluded.created_at, document = excluded.document WHERE excluded.messages > analyses.messages",
         )?
         .execute(params![
             analysis.id.as_bytes(),
@@ -48,16 +49,42 @@ fn read_analysis(row: &rusqlite::Row<'_>) -> Result<Analysis, SqliteError> {
     serde_json::from_str(&document).map_err(|_| SqliteError::Unreadable("analysis"))
 }
 
-pub(super) fn save_account(connection: &Connection, status: &AccountStatus) -> Result<(), SqliteError> {
+/// False, and nothing is written, if the epoch is a stale one.
+pub(super) fn save_account(
+    connection: &Connection,
+    status: &AccountStatus,
+    epoch: Option<u64>,
+) -> Result<bool, SqliteError> {
+    let account = status.account.to_string();
+    let stored = connection
+        .prepare_cached("SELECT epoch FROM accounts WHERE account = ?1")?
+        .query_row([&account], |row| row.get::<_, i64>(0))
+        .optional()?
+        .unwrap_or(0);
+    if is_stale(connection, &account, epoch, stored)? {
+        return Ok(false);
+    }
     let document = serde_json::to_string(status).map_err(|_| SqliteError::Unreadable("account state"))?;
     connection
         .prepare_cached(
-            "INSERT INTO accounts (account, since, document) VALUES (?1, ?2, ?3)
-             ON CONFLICT (account) DO UPDATE SET since = excluded.since, document = excluded.document
-             WHERE excluded.since >= since",
+            "INSERT INTO accounts (account, since, document, epoch) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (account) DO UPDATE
+             SET since = excluded.since, document = excluded.document, epoch = excluded.epoch
+             WHERE excluded.epoch > epoch OR excluded.since >= since",
         )?
-        .execute(params![status.account.to_string(), status.since.as_microsecond(), document])?;
-    Ok(())
+        .execute(params![account, status.since.as_microsecond(), document, written_epoch(epoch, stored)])?;
+    Ok(true)
+}
+
+/// An epoch below the lease's or below that of what stands there already.
+fn is_stale(connection: &Connection, account: &str, epoch: Option<u64>, stored: i64) -> Result<bool, SqliteError> {
+    let Some(epoch) = epoch else { return Ok(false) };
+    Ok(epoch.cast_signed() < stored.max(leases::epoch(connection, account)?))
+}
+
+/// Work without a lease leaves the epoch as it is.
+fn written_epoch(epoch: Option<u64>, stored: i64) -> i64 {
+    epoch.map_or(stored, u64::cast_signed)
 }
 
 pub(super) fn accounts(connection: &Connection) -> Result<Vec<AccountStatus>, SqliteError> {
@@ -70,34 +97,37 @@ pub(super) fn accounts(connection: &Connection) -> Result<Vec<AccountStatus>, Sq
 
 /// What was noticed before the last closing, or closed before the gap was noticed, is old news told
 /// again and changes nothing.
-pub(super) fn record_gap(connection: &Connection, gap: &Gap) -> Result<(), SqliteError> {
+/// False, and nothing is written, if the epoch is a stale one.
+pub(super) fn record_gap(connection: &Connection, gap: &Gap, epoch: Option<u64>) -> Result<bool, SqliteError> {
     let (conversation, reason) = (gap.conversation.as_bytes(), gap.reason.as_str());
+    let account = gap.account.to_string();
+    let stored: i64 = connection
+        .prepare_cached("SELECT coalesce(max(epoch), 0) FROM gaps WHERE conversation = ?1 AND reason = ?2")?
+        .query_row(params![conversation, reason], |row| row.get(0))?;
+    if is_stale(connection, &account, epoch, stored)? {
+        return Ok(false);
+    }
+    let epoch = written_epoch(epoch, stored);
     let since = gap.since.as_microsecond();
     if let Some(closed_at) = gap.closed_at {
         connection
             .prepare_cached(
-                "UPDATE gaps SET closed_at = ?3
+                "UPDATE gaps SET closed_at = ?3, epoch = ?4
                  WHERE conversation = ?1 AND reason = ?2 AND closed_at IS NULL AND since <= ?3",
             )?
-            .execute(params![conversation, reason, closed_at.as_microsecond()])?;
-        return Ok(());
+            .execute(params![conversation, reason, closed_at.as_microsecond(), epoch])?;
+        return Ok(true);
     }
     connection
         .prepare_cached(
-            "INSERT INTO gaps (conversation, reason, account, seen_from, since)
-             SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
+            "INSERT INTO gaps (conversation, reason, account, seen_from, since, epoch)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
                 SELECT 1 FROM gaps WHERE conversation = ?1 AND reason = ?2 AND closed_at >= ?5)
              ON CONFLICT (conversation, reason) WHERE closed_at IS NULL
-             DO UPDATE SET seen_from = excluded.seen_from, since = min(since, excluded.since)",
+             DO UPDATE SET seen_from = excluded.seen_from, since = min(since, excluded.since), epoch = excluded.epoch",
         )?
-        .execute(params![
-            conversation,
-            reason,
-            gap.account.to_string(),
-            gap.seen_from.map(|at| at.as_microsecond()),
-            since
-        ])?;
-    Ok(())
+        .execute(params![conversation, reason, account, gap.seen_from.map(|at| at.as_microsecond()), since, epoch])?;
+    Ok(true)
 }
 
 pub(super) fn open_gaps(connection: &Connection) -> Result<Vec<Gap>, SqliteError> {

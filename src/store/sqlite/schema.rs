@@ -6,10 +6,12 @@
 use crate::sqlite::Migration;
 
 /// The component `store`.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    component: "store",
-    version: 1,
-    sql: "
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { component: "store", version: 1, sql: TABLES },
+    Migration { component: "store", version: 2, sql: LEASES },
+];
+
+const TABLES: &str = "
 CREATE TABLE accounts (account TEXT PRIMARY KEY, since INTEGER NOT NULL, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- The counters are kept in the transaction that changes the messages, so that no reading has to count.
@@ -47,5 +49,13 @@ CREATE TABLE gaps (
 CREATE UNIQUE INDEX gaps_open ON gaps (conversation, reason) WHERE closed_at IS NULL;
 CREATE INDEX gaps_of_conversation ON gaps (conversation, reason, closed_at);
 
-CREATE TABLE mirror_rows (conversation BLOB PRIMARY KEY, hash BLOB NOT NULL) STRICT, WITHOUT ROWID;",
-}];
+CREATE TABLE mirror_rows (conversation BLOB PRIMARY KEY, hash BLOB NOT NULL) STRICT, WITHOUT ROWID;";
+
+// A row is never deleted, or the epoch would begin anew; a lease that was given back has no owner. The
+// epoch of a state and of a gap is that of the lease under which it was written last.
+const LEASES: &str = "
+CREATE TABLE leases (
+    account TEXT PRIMARY KEY, owner TEXT, epoch INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;";

@@ -213,3 +213,53 @@ impl Occurrence for RowsLeftOut<'_> {
         );
     }
 }
+
+/// Another process collects the account; this one stands by.
+#[derive(Debug)]
+pub struct AccountHeldElsewhere<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// Who holds it, if the store could still tell.
+    pub holder: Option<&'o str>,
+}
+
+impl Occurrence for AccountHeldElsewhere<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, holder } = self;
+        add(&counters.accounts_held_elsewhere, 1);
+        info!(target: "chatferry::collect", { account.id = %account, lease.owner = holder }, "account held elsewhere");
+    }
+}
+
+/// A lease was taken or lost, or could not be kept as it should.
+#[derive(Debug)]
+pub struct LeaseChanged<'o> {
+    /// Of which account.
+    pub account: &'o AccountId,
+    /// Its epoch, if there is one.
+    pub epoch: Option<u64>,
+    /// What became of it.
+    pub what: &'static str,
+    /// Why, if something failed.
+    pub fault: Option<&'o AnyFault>,
+}
+
+impl Occurrence for LeaseChanged<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, epoch, what, fault } = self;
+        add(&counters.lease_changes, 1);
+        let code = fault.map(|fault| fault.code().as_str());
+        match what {
+            "taken" => {
+                info!(target: "chatferry::collect", { account.id = %account, lease.epoch = epoch, lease.change = what }, "lease changed");
+            }
+            _ => {
+                warn!(
+                    target: "chatferry::collect",
+                    { account.id = %account, lease.epoch = epoch, lease.change = what, error.code = code },
+                    "lease changed"
+                );
+            }
+        }
+    }
+}

@@ -15,15 +15,17 @@ pub mod pipeline;
 pub mod program;
 
 pub use collect::{
-    AccountStateChanged, ConversationRead, GapRecorded, LoginAttempted, PassCompleted, PassFailed, RowsLeftOut,
-    SelectorFellBack,
+    AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
+    PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried,
-    EventPublished, MirrorFailed, MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised,
-    StoppedOverFault,
+    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
+    DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,
+    PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
-pub use program::{BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff};
+pub use program::{
+    BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
+};
 
 use super::Counters;
 

@@ -328,3 +328,41 @@ impl Occurrence for StoppedOverFault<'_> {
         );
     }
 }
+
+/// A human had dead letters put back into their queues.
+#[derive(Debug)]
+pub struct DeadLettersReplayed<'o> {
+    /// How many.
+    pub count: u64,
+    /// Which.
+    pub ids: &'o [EventId],
+}
+
+impl Occurrence for DeadLettersReplayed<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { count, ids } = self;
+        add(&counters.dead_letters_replayed, count);
+        info!(target: "chatferry::pipeline", { count, event.ids = names(ids) }, "dead letters replayed");
+    }
+}
+
+/// A human had dead letters forgotten.
+#[derive(Debug)]
+pub struct DeadLettersDropped<'o> {
+    /// How many.
+    pub count: u64,
+    /// Which were named.
+    pub ids: &'o [EventId],
+}
+
+impl Occurrence for DeadLettersDropped<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { count, ids } = self;
+        add(&counters.dead_letters_dropped, count);
+        warn!(target: "chatferry::pipeline", { count, event.ids = names(ids) }, "dead letters dropped");
+    }
+}
+
+fn names(ids: &[EventId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -2,11 +2,12 @@
 //! `chatferry::lifecycle`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::Occurrence;
-use crate::fault::Code;
+use super::{Occurrence, milliseconds};
+use crate::fault::{AnyFault, Code};
 use crate::telemetry::Counters;
 use crate::telemetry::counters::add;
 
@@ -139,6 +140,29 @@ impl Occurrence for HttpListening {
             target: "chatferry::web",
             { http.address = %self.addr },
             "http listening"
+        );
+    }
+}
+
+/// The daemon waits for a server before it begins.
+#[derive(Debug)]
+pub struct ServerAwaited<'o> {
+    /// How often it was tried.
+    pub attempt: u32,
+    /// Until the next try.
+    pub wait: Duration,
+    /// What keeps it.
+    pub fault: &'o AnyFault,
+}
+
+impl Occurrence for ServerAwaited<'_> {
+    fn emit(self, _: &Counters) {
+        let Self { attempt, wait, fault } = self;
+        let wait_ms = milliseconds(wait);
+        warn!(
+            target: "chatferry::lifecycle",
+            { attempt, wait_ms, error.code = fault.code().as_str(), error = fault.chain(), action = fault.action() },
+            "waiting for a server"
         );
     }
 }

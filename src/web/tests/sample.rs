@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, GapReason,
-    MessageKey, Priority, Sentiment, Text, Verdict,
+    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
+    GapReason, MessageKey, Priority, Sentiment, Text, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
-    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, Deliveries, DueConversation, DueRule, MessageRange,
-    Outgoing, Queue, QueueDepth, Store, StoredMessage,
+    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, DueConversation, DueRule,
+    MessageRange, Outgoing, Queue, QueueDepth, Store, StoredMessage,
 };
 use crate::web::WebState;
 use crate::web::survey::Survey;
@@ -99,6 +99,19 @@ impl Bus for Trouble {
     async fn dead_letters(&self) -> Result<u64, AnyFault> {
         self.meet().await
     }
+    async fn probe(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
+    async fn list_dead(&self) -> Result<Vec<DeadLetter>, AnyFault> {
+        self.meet().await
+    }
+    async fn replay_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
+        self.meet().await
+    }
+    async fn drop_dead(&self, _: &[EventId]) -> Result<u64, AnyFault> {
+        self.meet().await
+    }
 }
 
 #[async_trait]
@@ -133,13 +146,13 @@ impl Store for Trouble {
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
         self.meet().await
     }
-    async fn save_account(&self, _: &AccountStatus) -> Result<(), AnyFault> {
+    async fn save_account(&self, _: &AccountStatus, _: Option<u64>) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn accounts(&self) -> Result<Vec<AccountStatus>, AnyFault> {
         self.meet().await
     }
-    async fn record_gap(&self, _: &Gap) -> Result<(), AnyFault> {
+    async fn record_gap(&self, _: &Gap, _: Option<u64>) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn open_gaps(&self) -> Result<Vec<Gap>, AnyFault> {
@@ -262,6 +275,7 @@ pub fn well() -> Survey {
         dead_letters: Ok(0),
         pending: Ok(0),
         captured: Ok(2_408),
+        flowing: Ok(()),
         writable: Ok(()),
     }
 }

@@ -55,9 +55,9 @@ pub async fn what_is_pending_survives_a_restart(fixture: &impl BusFixture) {
     let bus = fixture.open().await;
     let mut archive = bus.subscribe(Queue::Archive, 10).await.unwrap();
     let again = take(&mut *archive, 6).await;
-    assert_eq!(numbers(&again), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(fixture.numbers_after_a_return(&again), [4, 5, 6, 7, 8, 9]);
     assert!(again.iter().all(|delivery| delivery.redelivered || number(delivery) > 5));
-    assert!(again[..2].iter().all(|delivery| delivery.redelivered && delivery.failures == 0));
+    assert!(again.iter().all(|delivery| delivery.failures == 0));
 }
 
 pub async fn prefetch_bounds_what_is_in_hand(fixture: &impl BusFixture) {
@@ -109,9 +109,9 @@ pub async fn what_a_dropped_subscription_held_comes_again(fixture: &impl BusFixt
     drop(first);
     let mut second = bus.subscribe(Queue::Archive, 10).await.unwrap();
     let again = take(&mut *second, 6).await;
-    assert_eq!(numbers(&again), [0, 3, 4, 5, 6, 7]);
-    let redelivered: Vec<u32> = again.iter().filter(|delivery| delivery.redelivered).map(number).collect();
-    assert_eq!(&redelivered[..3], [0, 3, 4]);
+    assert_eq!(fixture.numbers_after_a_return(&again), [0, 3, 4, 5, 6, 7]);
+    // Those that lay ready for the first one, unseen, may be marked too.
+    assert!(again.iter().all(|delivery| delivery.redelivered || number(delivery) > 4));
     assert!(again.iter().all(|delivery| delivery.failures == 0));
 }
 

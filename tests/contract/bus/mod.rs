@@ -1,6 +1,7 @@
 //! What every bus does: nothing published is lost, nobody is given another's delivery, and what is
 //! settled stays settled.
 
+mod dead;
 mod delivering;
 mod settling;
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use chatferry::domain::{EventId, EventType};
 use chatferry::ports::{Bus, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 
+pub use self::dead::*;
 pub use self::delivering::*;
 pub use self::settling::*;
 
@@ -22,6 +24,19 @@ pub trait BusFixture: Send + Sync {
     async fn open(&self) -> Arc<dyn Bus>;
     /// As `open`, but nothing wants `SelectorsDrifted`.
     async fn open_without_drift(&self) -> Arc<dyn Bus>;
+    /// True if what a subscription leaves comes again in its old order, before all that is newer.
+    fn returns_in_order(&self) -> bool {
+        true
+    }
+    /// The numbers of what comes after a subscription was left: as they came, or sorted if their order
+    /// is nobody's promise.
+    fn numbers_after_a_return(&self, deliveries: &[Delivery]) -> Vec<u32> {
+        let mut numbers = numbers(deliveries);
+        if !self.returns_in_order() {
+            numbers.sort_unstable();
+        }
+        numbers
+    }
 }
 
 /// Gives every check of the suite to an adapter, as a test of its own.
@@ -43,6 +58,9 @@ macro_rules! bus_contract {
             concurrent_publishers_lose_and_double_nothing
             a_publication_wakes_who_waits
             a_cancelled_wait_loses_nothing
+            a_look_at_dead_letters_tells_all_and_takes_none
+            replaying_twice_delivers_once
+            dropping_takes_what_is_named_and_nothing_else
         );
     };
     // Single checks, for what only some adapters promise.
@@ -58,7 +76,7 @@ pub fn event(n: u32) -> Outgoing {
     typed(EventType::MessageCaptured, n)
 }
 
-fn typed(kind: EventType, n: u32) -> Outgoing {
+pub fn typed(kind: EventType, n: u32) -> Outgoing {
     let id = EventId::of(kind, &[&n.to_le_bytes()]);
     Outgoing {
         id,
@@ -73,7 +91,7 @@ pub fn number(delivery: &Delivery) -> u32 {
     u32::try_from(body["n"].as_u64().unwrap()).unwrap()
 }
 
-fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
+pub fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
     deliveries.iter().map(number).collect()
 }
 
@@ -84,7 +102,7 @@ pub async fn publish(bus: &dyn Bus, numbers: impl IntoIterator<Item = u32>) {
     }
 }
 
-async fn within<F: Future>(future: F) -> F::Output {
+pub async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("nothing came within 20 s")
 }
 
@@ -102,7 +120,7 @@ pub async fn settle_all(deliveries: &mut dyn Deliveries, of: &[Delivery], settle
     deliveries.settle(of.iter().map(|delivery| (delivery.tag, settlement.clone())).collect()).await.unwrap();
 }
 
-async fn depth(bus: &dyn Bus, queue: Queue) -> (u64, u64) {
+pub async fn depth(bus: &dyn Bus, queue: Queue) -> (u64, u64) {
     let depths = bus.depths().await.unwrap();
     let QueueDepth { ready, in_flight, .. } = *depths.iter().find(|depth| depth.queue == queue).unwrap();
     (ready, in_flight)

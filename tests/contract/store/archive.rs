@@ -123,29 +123,73 @@ pub async fn thirty_two_at_once_make_one_row(fixture: &impl StoreFixture) {
     assert_eq!(store.counts(None).await.unwrap().messages, 1);
 }
 
-pub async fn the_higher_revision_stays(fixture: &impl StoreFixture) {
+pub async fn the_later_observation_stays(fixture: &impl StoreFixture) {
     let store = fixture.open().await;
     let original = captured("c", 1);
     let text = async || all(&*store, "c").await.remove(0).message.text.into_inner();
-    // The second edit arrives first, and was even observed earlier.
-    assert_eq!(archive(&*store, &[revised(&original, 2, 5, "second")]).await, (1, 0, 0));
-    assert_eq!(archive(&*store, &[revised(&original, 1, 9, "first")]).await, (0, 0, 1));
+    // The second edit arrives first.
+    assert_eq!(archive(&*store, &[revised(&original, 2, 9, "second")]).await, (1, 0, 0));
+    assert_eq!(archive(&*store, &[revised(&original, 1, 5, "first")]).await, (0, 0, 1));
     assert_eq!(archive(&*store, std::slice::from_ref(&original)).await, (0, 0, 1));
     assert_eq!(text().await, "second");
-    // Of equal revisions the later observation.
-    assert_eq!(archive(&*store, &[revised(&original, 2, 4, "older")]).await, (0, 0, 1));
-    assert_eq!(text().await, "second");
-    assert_eq!(archive(&*store, &[revised(&original, 2, 6, "newer")]).await, (0, 1, 0));
-    assert_eq!(text().await, "newer");
-    assert_eq!(archive(&*store, &[revised(&original, 3, 7, "third")]).await, (0, 1, 0));
+    // A new spool counts from 0 again: what it saw later stays all the same.
+    assert_eq!(archive(&*store, &[revised(&original, 0, 12, "third")]).await, (0, 1, 0));
     assert_eq!(text().await, "third");
-    // A later look at the same is no revision.
-    assert_eq!(archive(&*store, &[revised(&original, 3, 8, "third")]).await, (0, 0, 1));
+    // Of one moment the higher revision.
+    assert_eq!(archive(&*store, &[revised(&original, 1, 12, "fourth")]).await, (0, 1, 0));
+    assert_eq!(archive(&*store, &[revised(&original, 0, 12, "third")]).await, (0, 0, 1));
+    assert_eq!(text().await, "fourth");
+    // A later look at the same is no revision, whatever its number.
+    assert_eq!(archive(&*store, &[revised(&original, 0, 13, "fourth")]).await, (0, 0, 1));
+    assert_eq!(archive(&*store, &[revised(&original, 1, 12, "fifth")]).await, (0, 0, 1), "but it counts as seen");
     assert_eq!(store.conversation(&conversation("c")).await.unwrap().unwrap().messages, 1);
     // Also within one batch.
     let other = captured("c", 2);
     let batch = [revised(&other, 1, 3, "edited"), other.clone(), revised(&other, 2, 4, "twice")];
     assert_eq!(archive(&*store, &batch).await, (1, 1, 1));
+}
+
+/// Archivers with overlapping batches of one conversation: its row agrees with its messages.
+pub async fn many_archivers_of_one_conversation_count_it_right(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            // Every second archiver brings what its neighbour brings too.
+            let first = (n / 2) * 20;
+            let batch: Vec<_> = (first..first + 20).map(|n| captured("c", n)).collect();
+            let edited = revised(&captured("c", first), 1, 500 + n, "edited");
+            let archived = store.archive(&batch, RULE, at(1000)).await.unwrap();
+            store.archive(&[edited], RULE, at(1000)).await.unwrap();
+            archived.inserted
+        });
+    }
+    assert_eq!(tasks.join_all().await.iter().sum::<u64>(), 160);
+    let stored = all(&*store, "c").await;
+    let row = store.conversation(&conversation("c")).await.unwrap().unwrap();
+    assert_eq!((stored.len(), row.messages), (160, 160));
+    assert_eq!((row.last_message, row.last_sent_at), (Some(key("c", 159)), Some(at(159))));
+    assert_eq!(row.due_at, Some(at(1090)));
+}
+
+/// To a database that computes, `$title` is the name of a field.
+pub async fn texts_that_look_like_commands_stay_texts(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let mut hostile = captured("$title", 1);
+    hostile.conversation.title = "$native_id".into();
+    hostile.message.author = "$text".into();
+    hostile.message.text = "$$ROOT '; DROP TABLE messages; --".into();
+    archive(&*store, std::slice::from_ref(&hostile)).await;
+    let edited = revised(&hostile, 1, 50, "{\"$gt\": \"\"}");
+    archive(&*store, std::slice::from_ref(&edited)).await;
+    let mut retitled = captured("$title", 2);
+    retitled.conversation.title = "$$NOW".into();
+    retitled.message.observed_at = at(60);
+    archive(&*store, &[retitled]).await;
+    let row = store.conversation(&conversation("$title")).await.unwrap().unwrap();
+    assert_eq!((row.native_id.as_str(), row.title.expose(), row.messages), ("$title", "$$NOW", 2));
+    assert_eq!(all(&*store, "$title").await[0].message, edited.message);
 }
 
 pub async fn a_new_position_is_a_revision_and_moves_the_last_message(fixture: &impl StoreFixture) {

@@ -35,7 +35,9 @@ macro_rules! store_contract {
             archiving_twice_changes_nothing
             the_order_of_arrival_does_not_matter
             thirty_two_at_once_make_one_row
-            the_higher_revision_stays
+            the_later_observation_stays
+            many_archivers_of_one_conversation_count_it_right
+            texts_that_look_like_commands_stay_texts
             a_new_position_is_a_revision_and_moves_the_last_message
             a_later_title_stays
             news_is_due_after_silence_but_not_later_than_the_longest_wait
@@ -58,27 +60,27 @@ macro_rules! store_contract {
     )*};
 }
 
-const RULE: DueRule = DueRule { quiet: Duration::from_secs(90), max_wait: Duration::from_secs(300) };
+pub(crate) const RULE: DueRule = DueRule { quiet: Duration::from_secs(90), max_wait: Duration::from_secs(300) };
 
 /// Seconds after a fixed moment.
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_780_000_000 + seconds).unwrap()
 }
 
-fn account(label: &str) -> AccountId {
+pub(crate) fn account(label: &str) -> AccountId {
     format!("demo/{label}").parse().unwrap()
 }
 
-fn conversation(id: &str) -> ConversationKey {
+pub(crate) fn conversation(id: &str) -> ConversationKey {
     ConversationKey::new(&account("default"), id)
 }
 
-fn key(id: &str, n: i64) -> MessageKey {
+pub(crate) fn key(id: &str, n: i64) -> MessageKey {
     MessageKey::native(&conversation(id), &n.to_string())
 }
 
 /// Message `n` of conversation `id`: at position 10·n, sent and observed at second n.
-fn captured(id: &str, n: i64) -> MessageCaptured {
+pub(crate) fn captured(id: &str, n: i64) -> MessageCaptured {
     MessageCaptured {
         account: account("default"),
         conversation: ConversationRef { key: conversation(id), id: id.to_owned(), title: "Anna 🙂".into() },
@@ -99,7 +101,7 @@ fn captured(id: &str, n: i64) -> MessageCaptured {
     }
 }
 
-fn revised(of: &MessageCaptured, revision: u32, observed: i64, text: &str) -> MessageCaptured {
+pub(crate) fn revised(of: &MessageCaptured, revision: u32, observed: i64, text: &str) -> MessageCaptured {
     let mut version = of.clone();
     version.revision = revision;
     version.message.observed_at = at(observed);
@@ -107,11 +109,11 @@ fn revised(of: &MessageCaptured, revision: u32, observed: i64, text: &str) -> Me
     version
 }
 
-async fn archive(store: &dyn Store, batch: &[MessageCaptured]) -> (u64, u64, u64) {
+pub(crate) async fn archive(store: &dyn Store, batch: &[MessageCaptured]) -> (u64, u64, u64) {
     let Archived { inserted, revised, duplicates } = store.archive(batch, RULE, at(1000)).await.unwrap();
     (inserted, revised, duplicates)
 }
 
-async fn all(store: &dyn Store, id: &str) -> Vec<StoredMessage> {
+pub(crate) async fn all(store: &dyn Store, id: &str) -> Vec<StoredMessage> {
     store.messages(&conversation(id), MessageRange::default()).await.unwrap()
 }

@@ -45,10 +45,16 @@ pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
     second.verdict.summary = "Another answer.".into();
     assert!(!store.save_analysis(&second).await.unwrap());
     let store = fixture.open().await;
-    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first));
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.analysis(&analysis("c", 4, "m", 4, 10).id).await.unwrap(), None);
+    // Messages older than the newest were found: the answer that knows them stays, whichever comes first.
+    let mut fuller = first.clone();
+    fuller.messages += 1;
+    assert!(store.save_analysis(&fuller).await.unwrap());
+    assert!(!store.save_analysis(&first).await.unwrap());
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(fuller));
     // Many at once: one of them is the first.
-    let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", n, 10)));
+    let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", 4, n)));
     let saved = futures::future::join_all(answers.map(async |(store, one)| store.save_analysis(&one).await.unwrap()));
     assert_eq!(saved.await.into_iter().filter(|first| *first).count(), 1);
 }
@@ -92,15 +98,15 @@ pub async fn an_older_account_state_never_replaces_a_newer(fixture: &impl StoreF
     };
     let parked = status("b", AccountState::Parked, 20);
     for one in [&status("b", AccountState::Live, 10), &parked, &status("b", AccountState::Starting, 5)] {
-        store.save_account(one).await.unwrap();
+        store.save_account(one, None).await.unwrap();
     }
     let live = status("a", AccountState::Live, 1);
-    store.save_account(&live).await.unwrap();
+    store.save_account(&live, None).await.unwrap();
     let store = fixture.open().await;
     assert_eq!(store.accounts().await.unwrap(), [live.clone(), parked.clone()]);
     // The same state may be told again with a later expiry.
     let renewed = AccountStatus { expires_at: at(900), ..parked };
-    store.save_account(&renewed).await.unwrap();
+    store.save_account(&renewed, None).await.unwrap();
     assert_eq!(store.accounts().await.unwrap(), [live, renewed]);
 }
 
@@ -125,8 +131,8 @@ pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
         gap("c", stuck, None, 5),
         gap("d", limit, None, 30),
     ] {
-        store.record_gap(&one).await.unwrap();
-        store.record_gap(&one).await.unwrap();
+        store.record_gap(&one, None).await.unwrap();
+        store.record_gap(&one, None).await.unwrap();
     }
     // Noticed first at 10, seen down to 40 by now.
     let expected = [gap("c", stuck, None, 5), gap("c", limit, Some(40), 10), gap("d", limit, None, 30)];
@@ -134,17 +140,17 @@ pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
     assert_eq!(store.open_gaps().await.unwrap(), expected);
     assert_eq!(store.counts(None).await.unwrap().open_gaps, 3);
     for _ in 0..2 {
-        store.record_gap(&closed(gap("c", limit, None, 10), 60)).await.unwrap();
+        store.record_gap(&closed(gap("c", limit, None, 10), 60), None).await.unwrap();
         assert_eq!(store.open_gaps().await.unwrap(), [expected[0].clone(), expected[2].clone()]);
     }
     // What was noticed before the closing is told again: it stays closed. A new gap opens.
-    store.record_gap(&gap("c", limit, Some(40), 20)).await.unwrap();
+    store.record_gap(&gap("c", limit, Some(40), 20), None).await.unwrap();
     assert_eq!(store.counts(Some(&account("default"))).await.unwrap().open_gaps, 2);
-    store.record_gap(&gap("c", limit, Some(70), 80)).await.unwrap();
-    store.record_gap(&closed(gap("c", limit, None, 10), 60)).await.unwrap();
+    store.record_gap(&gap("c", limit, Some(70), 80), None).await.unwrap();
+    store.record_gap(&closed(gap("c", limit, None, 10), 60), None).await.unwrap();
     assert_eq!(store.open_gaps().await.unwrap()[2], gap("c", limit, Some(70), 80));
     // Closing what was never open does nothing.
-    store.record_gap(&closed(gap("e", stuck, None, 1), 2)).await.unwrap();
+    store.record_gap(&closed(gap("e", stuck, None, 1), 2), None).await.unwrap();
     assert_eq!(store.open_gaps().await.unwrap().len(), 3);
 }
 
