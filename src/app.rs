@@ -15,7 +15,7 @@ mod backbone;
 mod collecting;
 mod roles;
 
-pub use backbone::{Backbone, open_store};
+pub use backbone::{Backbone, LoneBus, open_store};
 pub use roles::Role;
 
 use self::collecting::Collecting;

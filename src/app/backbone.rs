@@ -38,15 +38,7 @@ impl Backbone {
         let is_embedded = config.rabbitmq.is_none() || config.mongodb.is_none();
         let database = if is_embedded { Some(open_database(data_dir)?) } else { None };
         let Stored { store, leases, mongo } = open_store_in(config, database.as_ref()).await?;
-        let bus: Arc<dyn Bus> = match (&config.rabbitmq, &database) {
-            (Some(rabbitmq), _) => {
-                let mut settings = RabbitSettings::new(rabbitmq.url.clone());
-                settings.ca_file.clone_from(&rabbitmq.ca);
-                Arc::new(RabbitBus::connect(settings).await?)
-            }
-            (None, Some(database)) => Arc::new(EmbeddedBus::open(database.clone()).await?),
-            (None, None) => return Err(missing(data_dir)),
-        };
+        let bus = open_bus_in(config, database.as_ref()).await?;
         Ok(Self { bus, store, leases, database, is_rabbitmq: config.rabbitmq.is_some(), mongo })
     }
 
@@ -79,6 +71,45 @@ impl Backbone {
         if let Some(database) = self.database {
             database.close().await;
         }
+    }
+}
+
+/// The bus alone, for commands that must work while the store is away.
+pub struct LoneBus {
+    /// Events.
+    pub bus: Arc<dyn Bus>,
+    database: Option<Database>,
+}
+
+impl LoneBus {
+    /// Opens it, and finds out whether it can be used.
+    ///
+    /// # Errors
+    /// As [`Backbone::open`], of the bus.
+    pub async fn open(config: &Config, data_dir: &Path) -> Result<Self, AnyFault> {
+        let database = if config.rabbitmq.is_none() { Some(open_database(data_dir)?) } else { None };
+        Ok(Self { bus: open_bus_in(config, database.as_ref()).await?, database })
+    }
+
+    /// Closes the connection or the file.
+    pub async fn close(self) {
+        self.bus.close().await;
+        drop(self.bus);
+        if let Some(database) = self.database {
+            database.close().await;
+        }
+    }
+}
+
+async fn open_bus_in(config: &Config, database: Option<&Database>) -> Result<Arc<dyn Bus>, AnyFault> {
+    match (&config.rabbitmq, database) {
+        (Some(rabbitmq), _) => {
+            let mut settings = RabbitSettings::new(rabbitmq.url.clone());
+            settings.ca_file.clone_from(&rabbitmq.ca);
+            Ok(Arc::new(RabbitBus::connect(settings).await?))
+        }
+        (None, Some(database)) => Ok(Arc::new(EmbeddedBus::open(database.clone()).await?)),
+        (None, None) => Err(missing(&config.data_dir)),
     }
 }
 

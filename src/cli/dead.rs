@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::exit::{self, Failure};
 use super::out;
-use crate::app::Backbone;
+use crate::app::LoneBus;
 use crate::config::Config;
 use crate::domain::EventId;
 use crate::fault::AnyFault;
 use crate::lifecycle::DataDir;
-use crate::ports::DeadLetter;
+use crate::ports::{Bus, DeadLetter};
 use crate::telemetry::occurrences::{DeadLettersDropped, DeadLettersReplayed};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -84,14 +84,15 @@ pub async fn run(command: DeadCommand, config: &Config) -> Result<(), Failure> {
     } else {
         None
     };
-    let backbone = Backbone::open(config, &config.data_dir).await?;
-    let outcome = on(&backbone, command, config.dry_run).await;
-    backbone.close().await;
+    // Without the store: dead letters are looked at when something is wrong, and that may be the store.
+    let lone = LoneBus::open(config, &config.data_dir).await?;
+    let outcome = on(&*lone.bus, command, config.dry_run).await;
+    lone.close().await;
     outcome
 }
 
-async fn on(backbone: &Backbone, command: DeadCommand, dry_run: bool) -> Result<(), Failure> {
-    let letters = backbone.bus.list_dead().await?;
+async fn on(bus: &dyn Bus, command: DeadCommand, dry_run: bool) -> Result<(), Failure> {
+    let letters = bus.list_dead().await?;
     match command {
         DeadCommand::List { code, json } => list(&of_code(letters, code.as_deref()), json),
         DeadCommand::Show { id, body, json } => show(&known(&letters, id)?, body, json)?,
@@ -101,14 +102,14 @@ async fn on(backbone: &Backbone, command: DeadCommand, dry_run: bool) -> Result<
             chosen.extend(ids.iter().filter(|id| letters.iter().any(|letter| letter.id == **id)));
             chosen.sort_unstable();
             chosen.dedup();
-            let replayed = if dry_run { chosen.len() as u64 } else { replay(backbone, &chosen, rate).await? };
+            let replayed = if dry_run { chosen.len() as u64 } else { replay(bus, &chosen, rate).await? };
             told("replayed", replayed, &absent(&ids, &letters), dry_run, json);
         }
         DeadCommand::Drop { ids, json } => {
             let dropped = if dry_run {
                 letters.iter().filter(|letter| ids.contains(&letter.id)).count() as u64
             } else {
-                backbone.bus.drop_dead(&ids).await?
+                bus.drop_dead(&ids).await?
             };
             if !dry_run {
                 DeadLettersDropped { count: dropped, ids: &ids }.emit(&Counters::default());
@@ -120,13 +121,13 @@ async fn on(backbone: &Backbone, command: DeadCommand, dry_run: bool) -> Result<
 }
 
 /// Batch by batch, so that a thousand of them don't fall upon the consumers at once.
-async fn replay(backbone: &Backbone, ids: &[EventId], rate: u32) -> Result<u64, Failure> {
+async fn replay(bus: &dyn Bus, ids: &[EventId], rate: u32) -> Result<u64, Failure> {
     let mut replayed = 0;
     for (index, batch) in ids.chunks(BATCH.min(rate as usize)).enumerate() {
         if index > 0 {
             tokio::time::sleep(Duration::from_secs(1).mul_f64(batch.len() as f64 / f64::from(rate))).await;
         }
-        replayed += backbone.bus.replay_dead(batch).await?;
+        replayed += bus.replay_dead(batch).await?;
         DeadLettersReplayed { count: batch.len() as u64, ids: batch }.emit(&Counters::default());
     }
     Ok(replayed)
@@ -232,4 +233,20 @@ fn show(letter: &DeadLetter, body: bool, as_json: bool) -> Result<(), Failure> {
         out::line("\n--body shows the event itself, with the chat text that it may hold");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::case::Case;
+
+    #[tokio::test]
+    async fn dead_letters_can_be_seen_while_the_store_is_away() {
+        let away = "mongodb://127.0.0.1:1/none?serverSelectionTimeoutMS=50";
+        let case = Case::new().env(&[("MONGODB_URI", away)]);
+        let mut config = case.load().unwrap();
+        config.data_dir = case.dir.path().join("data");
+        std::fs::create_dir(&config.data_dir).unwrap();
+        run(DeadCommand::List { code: None, json: true }, &config).await.unwrap();
+    }
 }

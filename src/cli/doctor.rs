@@ -1,7 +1,7 @@
 //! `doctor`: every configured part tried the way production uses it, a line each with cause and remedy.
 //!
 //! One part that is broken keeps no other from being tried, and what is tried leaves nothing behind but a
-//! lease that has run out.
+//! lease that has run out, and what any start makes: queues, collections and indexes that were missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::{self, Backbone};
+use crate::app::{self, Backbone, LoneBus};
 use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::AccountId;
@@ -199,12 +199,40 @@ async fn chromium(config: &Config, account: &AccountId) -> Finding {
 async fn backbone(config: &Config, account: &AccountId) -> Vec<Finding> {
     let backbone = match timeout(PATIENCE, Backbone::open(config, &config.data_dir)).await {
         Ok(Ok(backbone)) => backbone,
-        Ok(Err(fault)) => return vec![Finding::fault("bus and store", &fault)],
+        Ok(Err(_)) => return one_by_one(config).await,
         Err(_) => return vec![Finding::warning("bus and store", "did not answer in time", "Try again later.")],
     };
     let findings = vec![bus(&backbone).await, store(&backbone, account).await];
     backbone.close().await;
     findings
+}
+
+/// Bus and store, where at least one can't be opened: what is wrong with the one says nothing of the other.
+async fn one_by_one(config: &Config) -> Vec<Finding> {
+    let bus = async {
+        let lone = LoneBus::open(config, &config.data_dir).await?;
+        let probed = lone.bus.probe().await;
+        lone.close().await;
+        probed
+    };
+    let store = async { app::open_store(config).await?.accounts().await };
+    let late = |part| Finding::warning(part, "did not answer in time", "Try again later.");
+    let (bus, store) = tokio::join!(timeout(PATIENCE, bus), timeout(PATIENCE, store));
+    vec![
+        bus.map_or_else(
+            |_| late("bus"),
+            |tried| {
+                tried.map_or_else(
+                    |fault| Finding::fault("bus", &fault),
+                    |()| Finding::ok("bus", "published and consumed an event"),
+                )
+            },
+        ),
+        store.map_or_else(
+            |_| late("store"),
+            |tried| tried.map_or_else(|fault| Finding::fault("store", &fault), |_| Finding::ok("store", "can be read")),
+        ),
+    ]
 }
 
 async fn bus(backbone: &Backbone) -> Finding {
@@ -244,5 +272,23 @@ fn mirror(config: &Config) -> Finding {
             let path = config.data_dir.clone();
             Finding::fault("mirror", &LifecycleError::DataDir { path, source }.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::case::Case;
+
+    #[tokio::test]
+    async fn a_store_that_is_away_keeps_the_bus_from_no_trial() {
+        let away = "mongodb://127.0.0.1:1/none?serverSelectionTimeoutMS=50";
+        let case = Case::new().env(&[("MONGODB_URI", away)]);
+        let mut config = case.load().unwrap();
+        config.data_dir = case.dir.path().join("data");
+        std::fs::create_dir(&config.data_dir).unwrap();
+        let found = backbone(&config, &PROBE.parse().unwrap()).await;
+        let found: Vec<_> = found.iter().map(|finding| (finding.part, finding.health, finding.code)).collect();
+        assert_eq!(found, [("bus", Health::Ok, None), ("store", Health::Fault, Some("store-unavailable"))]);
     }
 }
