@@ -159,11 +159,15 @@ impl App {
         (accounts, faults)
     }
 
-    /// Makes it known that an account waits for a human before it could be collected at all.
+    /// Makes it known that an account waits for a human before it could be collected at all; unless
+    /// another process collects it, whose word it is how the account does.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn park(&self, account: AccountId, fault: &AnyFault) -> Result<(), AnyFault> {
+        if self.leases.holder(&account).await?.is_some_and(|lease| lease.owner != self.identity) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let status = AccountStatus {
             account,

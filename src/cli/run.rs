@@ -68,7 +68,22 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let signals = tokio::spawn(lifecycle.on_signals().map_err(AnyFault::from)?);
     let Some(app) = open_patiently(&lifecycle, config).await? else { return Ok(()) };
     let counters = app.counters.clone();
-    ProgramStarted { version: VERSION }.emit(&counters);
+    if let Err(failure) = begin(&app, &roles).await {
+        // Not just dropped: connections have tasks of their own, which outlive no runtime in peace.
+        app.close().await;
+        return Err(failure);
+    }
+    app.lifecycle.soft.cancelled().await;
+    ProgramStopping { cause: "stop" }.emit(&counters);
+    let drained = app.close().await;
+    signals.abort();
+    exit::of_drained(&drained)
+}
+
+/// Starts what these roles need.
+async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
+    let has = |role| roles.contains(&role);
+    ProgramStarted { version: VERSION }.emit(&app.counters);
     let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
     for (account, fault) in &broken {
         app.park(account.clone(), fault).await?;
@@ -81,18 +96,14 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     if has(Role::Web) {
         app.start_web().await?;
     }
-    let _pipeline = app.start_pipeline(&roles, MIRROR_EVERY)?;
+    let _pipeline = app.start_pipeline(roles, MIRROR_EVERY)?;
     if has(Role::Collect) && accounts.is_empty() {
         tracing::warn!("no account is configured: nothing will be collected");
     }
     for account in accounts {
         app.keep_collecting(account);
     }
-    app.lifecycle.soft.cancelled().await;
-    ProgramStopping { cause: "stop" }.emit(&counters);
-    let drained = app.close().await;
-    signals.abort();
-    exit::of_drained(&drained)
+    Ok(())
 }
 
 /// Opens everything; a broker or a database that is not there yet is waited for, as it would be if it went
@@ -137,5 +148,22 @@ mod tests {
         assert_eq!(failure.code(), exit::CONFIG, "{failure:?}");
         let accounts = crate::app::open_store(&config).await.unwrap().accounts().await.unwrap();
         assert_eq!((accounts[0].state, accounts[0].code), (AccountState::Parked, Some(Code::ChromiumMissing)));
+    }
+
+    #[tokio::test]
+    async fn an_account_that_another_process_collects_is_not_parked_by_us() {
+        let case = Case::new();
+        let mut config = case.load().unwrap();
+        config.data_dir = case.dir.path().join("data");
+        let app = App::open(config).await.unwrap();
+        let account: crate::domain::AccountId = "demo/default".parse().unwrap();
+        let fault = AnyFault::from(crate::lifecycle::LifecycleError::DataDirLocked { path: "x".into() });
+        let lease = app.leases.acquire(&account, "other", Duration::from_secs(60)).await.unwrap().unwrap();
+        app.park(account.clone(), &fault).await.unwrap();
+        assert_eq!(app.store.accounts().await.unwrap(), []);
+        app.leases.release(&lease).await.unwrap();
+        app.park(account.clone(), &fault).await.unwrap();
+        assert_eq!(app.store.accounts().await.unwrap()[0].state, AccountState::Parked);
+        app.close().await;
     }
 }
