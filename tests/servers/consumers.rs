@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chatferry::domain::{EventId, EventType};
-use chatferry::ports::{Backlog, Bus, BusState, Outgoing, Queue};
+use chatferry::fault::Code;
+use chatferry::ports::{Backlog, Bus, BusState, Outgoing, Queue, Settlement};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -180,16 +181,35 @@ async fn what_can_not_be_read_becomes_a_dead_letter_and_a_replay_is_harmless() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replaying_everything_twice_adds_nothing() {
     let mut rig = rig(1070, 0).await;
-    // A consumer that can't read its events' conversations: nothing is stored for them yet.
-    rig.say_all().await;
-    rig.consumers.push(Consumer::start(rig.net.place(), CONSUMING));
-    eventually("all is stored", async || (stored(&rig).await == 400).then_some(())).await;
     let place = rig.net.place();
     for _ in 0..2 {
-        place.run(&["dead", "replay", "--code", "attempts-exhausted"]).await.expect_success();
-        for capture in script(1070).captures(100) {
-            rig.producer.spool.commit(capture).await.unwrap();
+        // The second time all of it is repetition.
+        rig.say_all().await;
+        eventually("the spool is empty", async || (rig.producer.spool.pending().await.unwrap() == 0).then_some(()))
+            .await;
+        bury(&*rig.bus, 50).await;
+        let consumer = Consumer::start(rig.net.place(), CONSUMING);
+        let replay = ["dead", "replay", "--code", "attempts-exhausted", "--json"];
+        for expected in [50, 0] {
+            let run = place.run(&replay).await.expect_success();
+            let told: Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!(told["replayed"], expected, "{told}");
         }
+        eventually("all is stored", async || (stored(&rig).await == 400).then_some(())).await;
+        consumer.stop().await;
     }
+    rig.consumers.push(Consumer::start(rig.net.place(), CONSUMING));
     rig.assert_whole().await;
+}
+
+/// Makes dead letters of events that nothing is wrong with: what is replayed once something else is mended.
+async fn bury(bus: &dyn Bus, wanted: usize) {
+    let mut deliveries = bus.subscribe(Queue::Archive, 10).await.unwrap();
+    let mut buried = 0;
+    while buried < wanted {
+        let batch = deliveries.next(wanted - buried).await.unwrap();
+        buried += batch.len();
+        let dead = |tag| (tag, Settlement::Dead { code: Code::AttemptsExhausted, reason: "buried by the test".into() });
+        deliveries.settle(batch.iter().map(|delivery| dead(delivery.tag)).collect()).await.unwrap();
+    }
 }
