@@ -274,16 +274,15 @@ impl App {
             self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
             mirroring.clone().spawn_reconcile();
         }
-        if roles.contains(&Role::Collect) {
-            let relay = Relay {
-                spool: self.spool.clone(),
-                bus: bus.clone(),
-                store: store.clone(),
-                lifecycle: life.clone(),
-                counters: counters.clone(),
-            };
-            life.spawn("relay", async move { relay.run().await });
-        }
+        // Whatever the roles: an earlier life may have left something in the spool.
+        let relay = Relay {
+            spool: self.spool.clone(),
+            bus: bus.clone(),
+            store: store.clone(),
+            lifecycle: life.clone(),
+            counters: counters.clone(),
+        };
+        life.spawn("relay", async move { relay.run().await });
         let spool: Arc<dyn Backlog> = self.spool.clone();
         Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
     }

@@ -20,6 +20,9 @@ const BATCH: u32 = 1000;
 /// Waits after a failure; the spool keeps everything meanwhile.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(100), Duration::from_secs(30));
 
+/// How long the queues are believed to be there. A queue that is deleted while a stranger's is bound beside it
+/// loses what is published until the next look: a broker confirms what any queue takes.
+const ENSURE_EVERY: Duration = Duration::from_secs(5);
 /// Longest wait for a blocked broker's word before it is tried all the same.
 const BLOCKED: Duration = Duration::from_secs(30);
 /// Between two looks at whether it is still blocked; nothing is sent for that.
@@ -43,8 +46,9 @@ impl Relay {
     /// Publishes until the stop, and then what is there.
     pub async fn run(&self) {
         let mut setbacks = 0;
+        let mut ensured = None;
         loop {
-            let wait = match self.empty_spool().await {
+            let wait = match self.empty_spool(&mut ensured).await {
                 Ok(()) if self.lifecycle.is_stopping() => return,
                 Ok(()) => {
                     setbacks = 0;
@@ -86,7 +90,7 @@ impl Relay {
 
     /// Publishes batch after batch. While one is on its way, the one before it is marked and the next
     /// one is read: bus and spool are different files, or different machines.
-    async fn empty_spool(&self) -> Result<(), AnyFault> {
+    async fn empty_spool(&self, ensured: &mut Option<Instant>) -> Result<(), AnyFault> {
         let mut batch = self.spool.waiting(0, BATCH).await?;
         let mut confirmed = Vec::new();
         loop {
@@ -96,7 +100,7 @@ impl Relay {
                 return gaps;
             };
             let (marked, sent, following) =
-                tokio::join!(self.mark(confirmed), self.publish(batch), self.spool.waiting(last, BATCH));
+                tokio::join!(self.mark(confirmed), self.publish(batch, ensured), self.spool.waiting(last, BATCH));
             let sent = sent?;
             // Whatever else went wrong, what the bus holds is not sent again.
             let wrong = sent.refused.or(marked.err()).or(gaps.err());
@@ -111,7 +115,11 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, batch: Vec<Pending>) -> Result<Sent, AnyFault> {
+    async fn publish(&self, batch: Vec<Pending>, ensured: &mut Option<Instant>) -> Result<Sent, AnyFault> {
+        if ensured.is_none_or(|at| at.elapsed() > ENSURE_EVERY) {
+            self.bus.ensure().await?;
+            *ensured = Some(Instant::now());
+        }
         let (seqs, events): (Vec<i64>, Vec<Outgoing>) =
             batch.into_iter().map(|pending| (pending.seq, pending.outgoing)).unzip();
         let outcomes = self.bus.publish(&events).await?;

@@ -21,9 +21,10 @@ use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{AccountHeldElsewhere, LeaseChanged};
 use crate::telemetry::{Counters, Occurrence};
 
-/// A lease is renewed so often in its time: two renewals may fail before it runs out.
-const RENEWALS: u32 = 3;
-/// How long the work may take to let go after its lease was lost.
+/// A lease is renewed so often in its time; a renewal that fails leaves one more try, then the work lets go.
+const RENEWALS: u32 = 4;
+/// How long the work may take to let go after its lease was lost, at most; and never longer than the part of
+/// the lease that is left then.
 const LET_GO: Duration = Duration::from_secs(10);
 /// Waits while the store can't be asked.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(500), Duration::from_secs(15));
@@ -143,7 +144,7 @@ impl Tenure {
                 LeaseChanged { account, epoch: Some(lease.epoch), what: "lost", fault: None }.emit(&self.counters);
                 stop.cancel();
                 // Longer than a step of the browser may take. What is dropped then closes its browser.
-                let _ = timeout(LET_GO, working).await;
+                let _ = timeout(LET_GO.min(self.ttl / RENEWALS), working).await;
             }
         }
     }
@@ -152,9 +153,14 @@ impl Tenure {
         // Before the question, so that the lease seems shorter to us than to the store, never longer.
         let asked = Instant::now();
         match self.leases.acquire(account, &self.owner, self.ttl).await? {
-            Some(lease) => Ok(Taken::Ours(Term { lease, ends: asked + self.ttl })),
+            Some(lease) => Ok(Taken::Ours(self.term(lease, asked))),
             None => Ok(Taken::Elsewhere(self.leases.holder(account).await?.map(|lease| lease.owner))),
         }
+    }
+
+    /// The last part of a lease is left for letting go: when it ends, no browser of ours may be there.
+    fn term(&self, lease: Lease, asked: Instant) -> Term {
+        Term { lease, ends: asked + self.ttl - self.ttl / RENEWALS }
     }
 
     /// Renews the lease again and again; ends when it is lost or has run out.
@@ -168,7 +174,7 @@ impl Tenure {
                 () = sleep_until(term.ends) => return,
             };
             match renewed {
-                Ok(Some(lease)) => term = Term { lease, ends: asked + self.ttl },
+                Ok(Some(lease)) => term = self.term(lease, asked),
                 Ok(None) => return,
                 Err(fault) => {
                     let Lease { account, epoch, .. } = &term.lease;
@@ -198,7 +204,7 @@ enum Taken {
     Elsewhere(Option<String>),
 }
 
-/// A lease and its end on this machine's monotonic clock.
+/// A lease, and when the work must begin to let go, on this machine's monotonic clock.
 struct Term {
     lease: Lease,
     ends: Instant,
@@ -336,7 +342,7 @@ mod tests {
         *scene.away.lock().unwrap() = true;
         until("it is let go", || given.lock().unwrap()[0].stop.is_cancelled()).await;
         // Paused time: no clock of the machine is in this.
-        assert!(begun.elapsed() > TTL / 2 && begun.elapsed() <= TTL + TTL / RENEWALS, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= TTL / RENEWALS && begun.elapsed() <= TTL, "{:?}", begun.elapsed());
         assert!(tenure.lifecycle.drain(TTL).await.is_clean());
     }
 

@@ -21,10 +21,10 @@ pub enum EnvelopeError {
         column: usize,
     },
     /// Another `specversion`.
-    #[error("CloudEvents version {0:?} is not 1.0")]
+    #[error("CloudEvents version {} is not 1.0", word(.0))]
     Version(String),
     /// A type that this version does not know.
-    #[error("unknown event type {0:?}")]
+    #[error("unknown event type {}", word(.0))]
     Type(String),
     /// The data does not fit the type.
     #[error("the data does not fit {kind} (line {line}, column {column})")]
@@ -36,6 +36,12 @@ pub enum EnvelopeError {
         /// Counted from 1.
         column: usize,
     },
+}
+
+/// A stranger's word as it may be shown: short, and of the letters that names are made of.
+fn word(text: &str) -> &str {
+    let is_name = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if is_name { text } else { "(not a name)" }
 }
 
 impl EnvelopeError {

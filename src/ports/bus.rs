@@ -151,6 +151,15 @@ pub trait Bus: Send + Sync {
     /// event was not; `unroutable` if no queue wants it.
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Result<(), AnyFault>>, AnyFault>;
 
+    /// Makes sure that every queue is there and gets what it wants, should somebody have deleted one. A
+    /// publication alone does not show it as long as any other queue, such as a stranger's, takes the event.
+    ///
+    /// # Errors
+    /// Retryable while the bus can't be reached; permanent if a queue is there with other arguments.
+    async fn ensure(&self) -> Result<(), AnyFault> {
+        Ok(())
+    }
+
     /// Opens a subscription with at most `prefetch` unsettled deliveries. What an earlier subscription
     /// left unsettled comes again, `redelivered`.
     ///

@@ -152,7 +152,7 @@ impl Link {
         let reason = refusal.get_message().to_string();
         match refusal.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-                BusError::Refused { broker: self.broker(), reason, known: false }
+                BusError::Refused { broker: self.broker(), reason, known: self.was_connected.load(Ordering::Relaxed) }
             }
             _ => self.unavailable(&reason),
         }

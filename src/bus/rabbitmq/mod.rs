@@ -235,6 +235,10 @@ impl Bus for RabbitBus {
         Ok(self.0.drop_dead(ids).await?)
     }
 
+    async fn ensure(&self) -> Result<(), AnyFault> {
+        Ok(self.0.plan.declare(&self.0.publisher.link).await?)
+    }
+
     async fn probe(&self) -> Result<(), AnyFault> {
         Ok(self.0.probe().await?)
     }

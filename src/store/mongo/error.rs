@@ -167,11 +167,12 @@ fn hint(message: &str) -> Cause {
 impl Fault for MongoError {
     fn class(&self) -> Class {
         match self {
-            Self::Unreachable(_) | Self::TooSlow | Self::Contended | Self::Full(_) => Class::RETRY,
+            // An answer that nobody has listed may be a passing one: the event climbs the ladder before it is buried.
+            Self::Unreachable(_) | Self::TooSlow | Self::Contended | Self::Full(_) | Self::Failed(_) => Class::RETRY,
             // Events must stay with the broker until the login works again.
             Self::Refused(_) => Class::Critical,
             Self::BadUri(_) | Self::TooOld | Self::NewerSchema { .. } => Class::Permanent,
-            Self::Unreadable(_) | Self::Document(_) | Self::Failed(_) => Class::Permanent,
+            Self::Unreadable(_) | Self::Document(_) => Class::Permanent,
         }
     }
 
