@@ -32,6 +32,8 @@ use crate::mongod::{self, Mongod};
 use crate::rabbitmq::RabbitNode;
 
 /// As the relay publishes.
+const RELAYED: usize = 1000;
+/// What the bare clients have unconfirmed, and insert at once.
 const BATCH: usize = 1000;
 /// As facts have it: publications begun together, and the window of unconfirmed ones.
 const TOGETHER: usize = 100;
@@ -251,7 +253,7 @@ impl Archiving {
 }
 
 async fn publish(bus: &dyn Bus, events: &[Outgoing]) {
-    for batch in events.chunks(BATCH) {
+    for batch in events.chunks(RELAYED) {
         for outcome in bus.publish(batch).await.unwrap() {
             outcome.unwrap();
         }
