@@ -51,7 +51,8 @@ impl Handler for Archive {
     }
 
     fn prefetch(&self) -> u16 {
-        1000
+        // The next batch is on its way while one is being stored.
+        2000
     }
 
     fn batch(&self) -> usize {

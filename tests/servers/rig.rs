@@ -1,6 +1,8 @@
 //! A small deployment: a spool with its relay in this process, consumers as processes of their own, and
 //! between them and the servers a network that can be made to fail.
 
+#![allow(clippy::print_stdout)] // only where a test fails
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
@@ -152,7 +154,20 @@ impl Consumer {
     pub async fn stop(mut self) {
         self.signal(Signal::TERM);
         let status = self.ended().await;
-        assert!(status.success(), "{status}\n{}", self.log());
+        assert!(status.success(), "{status}: it was to end well");
+    }
+}
+
+impl Drop for Consumer {
+    /// A test that fails shows what its processes said last: their folders go with it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(40).collect();
+            for line in last.into_iter().rev() {
+                println!("process {:?}: {line}", self.pid());
+            }
+        }
     }
 }
 

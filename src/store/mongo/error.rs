@@ -74,9 +74,9 @@ pub enum MongoError {
 
 /// The server is in the middle of something: a step-down, a shutdown, an election, a lost member, a
 /// conflict. The numbers are MongoDB's (src/mongo/base/error_codes.yml).
-const PASSING: [i32; 24] = [
-    6, 7, 24, 43, 46, 50, 64, 89, 91, 100, 112, 117, 134, 175, 189, 262, 358, 9001, 10107, 11600, 11602, 12587, 13435,
-    13436,
+const PASSING: [i32; 27] = [
+    6, 7, 24, 43, 46, 50, 64, 89, 91, 100, 112, 117, 133, 134, 175, 189, 202, 262, 358, 462, 9001, 10107, 11600, 11602,
+    12587, 13435, 13436,
 ];
 /// `Unauthorized`, `UserNotFound`, `AuthenticationFailed`, and Atlas' own.
 const REFUSALS: [i32; 4] = [13, 11, 18, 8000];
@@ -167,12 +167,11 @@ fn hint(message: &str) -> Cause {
 impl Fault for MongoError {
     fn class(&self) -> Class {
         match self {
-            // An answer that nobody has listed may be a passing one: the event climbs the ladder before it is buried.
-            Self::Unreachable(_) | Self::TooSlow | Self::Contended | Self::Full(_) | Self::Failed(_) => Class::RETRY,
+            Self::Unreachable(_) | Self::TooSlow | Self::Contended | Self::Full(_) => Class::RETRY,
             // Events must stay with the broker until the login works again.
             Self::Refused(_) => Class::Critical,
             Self::BadUri(_) | Self::TooOld | Self::NewerSchema { .. } => Class::Permanent,
-            Self::Unreadable(_) | Self::Document(_) => Class::Permanent,
+            Self::Unreadable(_) | Self::Document(_) | Self::Failed(_) => Class::Permanent,
         }
     }
 
