@@ -68,7 +68,7 @@ pub fn prepare(profile: &Path, data_dir: &Path) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(if user.is_some() { 0o711 } else { 0o700 }).create(parent)?;
         if user.is_some() {
             let data_dir = fs::canonicalize(data_dir)?;
-            fs::write(parent.join(OWNER_FILE), data_dir.as_os_str().as_encoded_bytes())?;
+            note_owner(parent, data_dir.as_os_str().as_encoded_bytes())?;
             remove_orphans();
         }
     }
@@ -121,11 +121,22 @@ pub fn forget_sockets(profile: &Path) {
     }
 }
 
+/// Whole or not at all: another process that reads half a path would take the folder for an orphan.
+fn note_owner(folder: &Path, owner: &[u8]) -> io::Result<()> {
+    let path = folder.join(OWNER_FILE);
+    if fs::read(&path).is_ok_and(|noted| noted == owner) {
+        return Ok(());
+    }
+    let new = folder.join(format!(".{OWNER_FILE}-{}", std::process::id()));
+    fs::write(&new, owner)?;
+    fs::rename(&new, &path)
+}
+
 fn remove_orphans() {
     let Ok(folders) = fs::read_dir(ROOTS_PROFILES) else { return };
     for folder in folders.flatten().map(|entry| entry.path()) {
         let owner = fs::read_to_string(folder.join(OWNER_FILE));
-        if owner.is_ok_and(|owner| !Path::new(&owner).exists()) {
+        if owner.is_ok_and(|owner| !owner.is_empty() && !Path::new(&owner).exists()) {
             // A folder that can't be removed now is tried again at the next start.
             let _ = fs::remove_dir_all(&folder);
         }
@@ -165,5 +176,18 @@ mod tests {
         let refused = prepare(&long, parent.path()).unwrap_err();
         fs::remove_file(&sockets).unwrap();
         assert!(refused.to_string().contains("remove it"), "{refused}");
+    }
+
+    #[test]
+    fn an_owner_is_noted_whole_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        note_owner(folder.path(), b"/data").unwrap();
+        let path = folder.path().join(OWNER_FILE);
+        let written = fs::metadata(&path).unwrap().ino();
+        note_owner(folder.path(), b"/data").unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), fs::metadata(&path).unwrap().ino()), (&b"/data"[..], written));
+        note_owner(folder.path(), b"/other").unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), written, "a reader may have the old one open");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
