@@ -13,7 +13,7 @@ use chatferry::domain::conversation::ConversationRef;
 use chatferry::domain::event::MessageCaptured;
 use chatferry::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Envelope, Event, Message,
-    MessageKey, Origin, Precision, Priority, Sentiment, Text, Verdict,
+    MessageKey, Origin, Precision, Priority, Sentiment, Text, Usage, Verdict,
 };
 use chatferry::fault::{AnyFault, Code};
 use chatferry::ports::{Backlog, Bus, DueRule, Outgoing, Queue, Settlement, Store, SystemClock};
@@ -144,6 +144,8 @@ fn analysis(of: &MessageCaptured, messages: u64) -> Analysis {
         conversation,
         up_to,
         messages,
+        updates: 0,
+        usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from("Anna sells her boat & asks for an answer."),
             topics: vec![Text::from("boat")],
@@ -156,6 +158,8 @@ fn analysis(of: &MessageCaptured, messages: u64) -> Analysis {
             links: Vec::new(),
             money: Vec::new(),
             risk_flags: Vec::new(),
+            open_questions: Vec::new(),
+            follow_up: None,
         },
         model: "extractive".to_owned(),
         prompt_version: "1".to_owned(),

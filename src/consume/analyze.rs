@@ -15,7 +15,7 @@ use super::error::ConsumeError;
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
-use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message, Verdict};
+use crate::domain::{Analysis, AnalysisId, Envelope, Event, Message, Usage, Verdict};
 use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::ports::{Analyst, AnalystRequest, Bus, Clock, MessageRange, Queue, Store};
@@ -109,10 +109,16 @@ impl Analyze {
         if covered <= known {
             return Ok(false);
         }
-        let question = AnalystRequest { title: conversation.title, messages };
-        let verdict = self.analyst.analyse(&question).await?;
+        let question = AnalystRequest {
+            title: conversation.title,
+            prompt_version: self.analyst.prompt_version().to_owned(),
+            previous: None,
+            messages,
+        };
+        let reply = self.analyst.analyse(&question).await;
+        let verdict = reply.verdict?;
         crash_point(CrashPoint::AnalyzeAnswered);
-        let saved = self.store.save_analysis(&self.signed(id, request, covered, verdict)).await?;
+        let saved = self.store.save_analysis(&self.signed(id, request, covered, verdict, reply.usage)).await?;
         crash_point(CrashPoint::AnalyzeSaved);
         if saved {
             AnalysisStored {
@@ -129,13 +135,22 @@ impl Analyze {
     }
 
     /// The verdict with the ids, the model and the time.
-    fn signed(&self, id: AnalysisId, request: &AnalysisRequested, messages: u64, verdict: Verdict) -> Analysis {
+    fn signed(
+        &self,
+        id: AnalysisId,
+        request: &AnalysisRequested,
+        messages: u64,
+        verdict: Verdict,
+        usage: Usage,
+    ) -> Analysis {
         Analysis {
             id,
             account: request.account.clone(),
             conversation: request.conversation,
             up_to: request.up_to,
             messages,
+            updates: 0,
+            usage,
             verdict,
             model: self.analyst.model().to_owned(),
             prompt_version: self.analyst.prompt_version().to_owned(),

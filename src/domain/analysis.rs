@@ -111,6 +111,83 @@ impl Priority {
     }
 }
 
+/// Something to beware of in a conversation: a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// A known pattern of fraud: a false identity, an investment, a parcel.
+    Scam,
+    /// Insults, threats, pressure.
+    Harassment,
+    /// Somebody speaks of hurting themselves.
+    SelfHarm,
+    /// Somebody may be under age.
+    Minor,
+    /// Asks for money, gift cards, a transfer, cryptocurrency.
+    MoneyRequest,
+    /// Wants to go on in another program.
+    MovesOffSite,
+    /// Asks for a password, a PIN, a code that was sent.
+    AsksForSecrets,
+}
+
+impl Risk {
+    /// Every risk, the gravest first.
+    pub const ALL: [Self; 7] = [
+        Self::SelfHarm,
+        Self::Minor,
+        Self::Harassment,
+        Self::Scam,
+        Self::MoneyRequest,
+        Self::AsksForSecrets,
+        Self::MovesOffSite,
+    ];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scam => "scam",
+            Self::Harassment => "harassment",
+            Self::SelfHarm => "self_harm",
+            Self::Minor => "minor",
+            Self::MoneyRequest => "money_request",
+            Self::MovesOffSite => "moves_off_site",
+            Self::AsksForSecrets => "asks_for_secrets",
+        }
+    }
+}
+
+/// A risk with what supports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskFlag {
+    /// Which.
+    pub risk: Risk,
+    /// The messages that show it, oldest first; at least one where an analyst names any.
+    pub messages: Vec<MessageKey>,
+}
+
+/// What an analysis consumed, as the provider counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Requests that were sent, repairs included; 0 for the built-in analyst and for a cached answer.
+    pub calls: u32,
+    /// Tokens of the questions.
+    pub input_tokens: u64,
+    /// Tokens of the answers, thinking included.
+    pub output_tokens: u64,
+    /// What they cost, in millionths of the currency in which the prices are set.
+    pub cost_micros: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cost_micros = self.cost_micros.saturating_add(other.cost_micros);
+    }
+}
+
 /// What an analyst says of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -134,8 +211,14 @@ pub struct Verdict {
     pub links: Vec<Text>,
     /// Amounts of money that were mentioned, as written, newest last.
     pub money: Vec<Text>,
-    /// Things to beware of, from a closed list of words.
-    pub risk_flags: Vec<String>,
+    /// Things to beware of, each with the messages that support it.
+    pub risk_flags: Vec<RiskFlag>,
+    /// What was asked and not answered, by either side.
+    #[serde(default)]
+    pub open_questions: Vec<Text>,
+    /// The day on which to come back to it, where one was agreed or follows.
+    #[serde(default)]
+    pub follow_up: Option<jiff::civil::Date>,
 }
 
 /// A verdict with its name: about what, up to where, by whom.
@@ -151,6 +234,13 @@ pub struct Analysis {
     pub up_to: MessageKey,
     /// How many messages the analysis covers.
     pub messages: u64,
+    /// How many times an answer was brought up to date with new messages alone since the analyst last read
+    /// the messages themselves; 0 if it read all that it covers.
+    #[serde(default)]
+    pub updates: u32,
+    /// What it consumed.
+    #[serde(default)]
+    pub usage: Usage,
     /// What was answered.
     #[serde(flatten)]
     pub verdict: Verdict,

@@ -14,7 +14,7 @@ pub mod message;
 pub mod text;
 
 pub use account::{AccountState, AccountStatus};
-pub use analysis::{Analysis, AnalysisId, Priority, Sentiment, Verdict};
+pub use analysis::{Analysis, AnalysisId, Priority, Risk, RiskFlag, Sentiment, Usage, Verdict};
 pub use conversation::Conversation;
 pub use envelope::{Envelope, EnvelopeError};
 pub use event::{Event, EventType};

@@ -13,7 +13,7 @@ pub mod mirror;
 pub mod page;
 pub mod store;
 
-pub use analyst::{Analyst, AnalystRequest};
+pub use analyst::{Analyst, AnalystRequest, Memory, Reply};
 pub use backlog::Backlog;
 pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};

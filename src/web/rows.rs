@@ -211,7 +211,7 @@ fn pills(analysis: &Analysis) -> Vec<Pill> {
             .risk_flags
             .iter()
             .take(TOPICS)
-            .map(|flag| Pill::new(clip(&flag.replace('_', " "), TOPIC), Tone::Warn)),
+            .map(|flag| Pill::new(flag.risk.as_str().replace('_', " "), Tone::Warn)),
     );
     pills
 }

@@ -34,9 +34,8 @@ use async_trait::async_trait;
 
 use self::reading::Reading;
 use super::error::AiError;
-use crate::domain::{Text, Verdict};
-use crate::fault::AnyFault;
-use crate::ports::{Analyst, AnalystRequest};
+use crate::domain::{Text, Usage, Verdict};
+use crate::ports::{Analyst, AnalystRequest, Reply};
 
 /// The name under which the built-in analyst answers.
 pub const MODEL: &str = "extractive";
@@ -64,12 +63,13 @@ impl Analyst for Extractive {
         PROMPT_VERSION
     }
 
-    async fn analyse(&self, request: &AnalystRequest) -> Result<Verdict, AnyFault> {
+    async fn analyse(&self, request: &AnalystRequest) -> Reply {
         let request = request.clone();
         // A long conversation takes tenths of a second: not on the threads that run the tasks.
-        tokio::task::spawn_blocking(move || verdict(&request))
+        let verdict = tokio::task::spawn_blocking(move || verdict(&request))
             .await
-            .map_err(|error| if error.is_panic() { AiError::Panicked } else { AiError::Interrupted }.into())
+            .map_err(|error| if error.is_panic() { AiError::Panicked } else { AiError::Interrupted }.into());
+        Reply { verdict, usage: Usage::default() }
     }
 }
 
@@ -90,7 +90,9 @@ fn verdict(request: &AnalystRequest) -> Verdict {
         needs_reply_reason: waiting.reason.map(|reason| reason.as_str().to_owned()),
         links: texts(mentions::newest(links)),
         money: texts(mentions::newest(money)),
-        risk_flags: risk::flags(&reading).into_iter().map(str::to_owned).collect(),
+        risk_flags: risk::flags(&reading),
+        open_questions: Vec::new(),
+        follow_up: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::clean::{clean, one_line};
 use super::mentions::without_links;
 use super::words::{Lexicon, Word, words};
 use super::{language, sentences};
-use crate::domain::{Direction, Message};
+use crate::domain::{Direction, Message, MessageKey};
 use crate::ports::AnalystRequest;
 
 /// Of one message, so many characters are read.
@@ -18,6 +18,8 @@ const LONGEST_NAME: usize = 30;
 
 /// One message.
 pub(super) struct Utterance {
+    /// Which message.
+    pub(super) key: MessageKey,
     /// Seen from the owner.
     pub(super) direction: Direction,
     /// `You`, or the other person's name.
@@ -94,6 +96,7 @@ fn utterance(message: &Message, title: &str) -> Utterance {
         })
         .collect();
     Utterance {
+        key: message.key,
         direction: message.direction,
         speaker: speaker(message, title),
         text,

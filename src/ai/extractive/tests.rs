@@ -37,7 +37,13 @@ pub(super) fn me(text: &str) -> Message {
 
 /// A conversation with Mia.
 pub(super) fn request(messages: Vec<Message>) -> AnalystRequest {
-    AnalystRequest { title: Text::from("Mia"), messages }
+    asked("Mia", messages)
+}
+
+/// A conversation under this title.
+fn asked(title: &str, messages: Vec<Message>) -> AnalystRequest {
+    let prompt_version = PROMPT_VERSION.to_owned();
+    AnalystRequest { title: Text::from(title), prompt_version, previous: None, messages }
 }
 
 #[tokio::test]
@@ -58,6 +64,7 @@ async fn a_conversation_is_told_as_a_person_would_need_it() {
             said("Mia", "I paid the deposit for the cabin. Can you send me your 120 € share by tomorrow?"),
         ]))
         .await
+        .verdict
         .unwrap();
     assert_eq!(
         verdict.summary.expose(),
@@ -78,7 +85,7 @@ async fn a_conversation_is_told_as_a_person_would_need_it() {
 #[test]
 fn an_empty_request_and_an_empty_message_have_an_answer() {
     for messages in [vec![], vec![said("", "")]] {
-        let verdict = verdict(&AnalystRequest { title: Text::default(), messages });
+        let verdict = verdict(&asked("", messages));
         assert_eq!(verdict.summary.expose(), "No text in this conversation.");
         assert_eq!(
             (verdict.needs_reply, verdict.priority, verdict.sentiment),
@@ -155,6 +162,6 @@ proptest! {
     #[test]
     fn hostile_input_breaks_nothing(lines in proptest::collection::vec((any::<bool>(), "\\PC{0,12}", hostile()), 0..12), title in "(?s).{0,20}") {
         let messages = lines.iter().map(|(own, author, text)| if *own { me(text) } else { said(author, text) }).collect();
-        check(&AnalystRequest { title: Text::from(title), messages });
+        check(&asked(&title, messages));
     }
 }

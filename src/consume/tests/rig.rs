@@ -15,13 +15,13 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::event::{AnalysisRequested, MessageCaptured};
 use crate::domain::{
     AccountId, ConversationKey, Direction, Envelope, Event, EventId, Message, MessageKey, Origin, Precision, Priority,
-    Sentiment, Text, Verdict,
+    Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     Analyst, AnalystRequest, Bus, Clock, DeadLetter, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection,
-    Queue, QueueDepth, Store,
+    Queue, QueueDepth, Reply, Store,
 };
 use crate::sqlite::Database;
 use crate::store::SqliteStore;
@@ -225,14 +225,14 @@ impl Analyst for Reader {
     fn prompt_version(&self) -> &str {
         "1"
     }
-    async fn analyse(&self, request: &AnalystRequest) -> Result<Verdict, AnyFault> {
+    async fn analyse(&self, request: &AnalystRequest) -> Reply {
         self.given.lock().unwrap().push(request.clone());
         // Long enough for a second question to come in meanwhile.
         tokio::task::yield_now().await;
         if let Some(fault) = self.faults.lock().unwrap().pop() {
-            return Err(fault);
+            return Reply { verdict: Err(fault), usage: Usage::default() };
         }
-        Ok(Verdict {
+        let verdict = Ok(Verdict {
             summary: Text::new(format!("{} messages", request.messages.len())),
             topics: Vec::new(),
             language: None,
@@ -244,7 +244,10 @@ impl Analyst for Reader {
             links: Vec::new(),
             money: Vec::new(),
             risk_flags: Vec::new(),
-        })
+            open_questions: Vec::new(),
+            follow_up: None,
+        });
+        Reply { verdict, usage: Usage::default() }
     }
 }
 

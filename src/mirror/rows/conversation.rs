@@ -83,7 +83,7 @@ fn cell(row: &MirrorRow, column: Column, limit: TextLimit) -> Cell {
         Column::Priority => analysis.map_or(Cell::Empty, |a| Cell::word(a.verdict.priority.as_str())),
         Column::NeedsReply => analysis.map_or(Cell::Empty, |a| Cell::Bool(a.verdict.needs_reply)),
         Column::RiskFlags => {
-            analysis.map_or(Cell::Empty, |a| joined(a.verdict.risk_flags.iter().map(String::as_str), limit))
+            analysis.map_or(Cell::Empty, |a| joined(a.verdict.risk_flags.iter().map(|flag| flag.risk.as_str()), limit))
         }
         Column::Model => analysis.map_or(Cell::Empty, |a| text(&Text::from(a.model.as_str()), false, limit)),
         Column::UpdatedAt => {

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Direction, MessageKey, Priority,
-    Sentiment, Text, Verdict,
+    Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::Code;
 use crate::ports::{MirrorRow, MirrorStatus, Projection};
@@ -30,6 +30,8 @@ pub(crate) fn row(id: &str, title: &str, summary: &str) -> MirrorRow {
             conversation: key,
             up_to,
             messages: 12,
+            updates: 0,
+            usage: Usage::default(),
             verdict: Verdict {
                 summary: Text::from(summary),
                 topics: vec![Text::from("Friday"), Text::from("dinner")],
@@ -41,7 +43,9 @@ pub(crate) fn row(id: &str, title: &str, summary: &str) -> MirrorRow {
                 needs_reply_reason: Some("question".to_owned()),
                 links: Vec::new(),
                 money: Vec::new(),
-                risk_flags: vec!["money_request".to_owned()],
+                risk_flags: vec![RiskFlag { risk: Risk::MoneyRequest, messages: Vec::new() }],
+                open_questions: Vec::new(),
+                follow_up: None,
             },
             model: "extractive".to_owned(),
             prompt_version: "extractive-1".to_owned(),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{DUPLICATE_KEY, MongoError};
 use super::rows::{key, time};
 use super::{all, names};
-use crate::domain::{AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Verdict};
+use crate::domain::{AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Usage, Verdict};
 use crate::fault::Code;
 
 /// How often another first write may come between.
@@ -41,6 +41,10 @@ struct AnalysisRow {
     verdict: Verdict,
     model: String,
     prompt_version: String,
+    #[serde(default)]
+    updates: u32,
+    #[serde(default)]
+    usage: Usage,
 }
 
 impl AnalysisRow {
@@ -54,6 +58,8 @@ impl AnalysisRow {
             verdict: self.verdict,
             model: self.model,
             prompt_version: self.prompt_version,
+            updates: self.updates,
+            usage: self.usage,
             created_at: time(self.created_at)?,
         })
     }
@@ -70,6 +76,8 @@ pub(super) async fn save_analysis(database: &Database, analysis: &Analysis) -> R
         verdict: analysis.verdict.clone(),
         model: analysis.model.clone(),
         prompt_version: analysis.prompt_version.clone(),
+        updates: analysis.updates,
+        usage: analysis.usage,
     };
     let rows = database.collection::<AnalysisRow>(names::ANALYSES);
     match rows.insert_one(&row).await {

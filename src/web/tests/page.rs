@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::sample::{Trouble, account, ago, analysis, conversation, parked, state, troubled, well};
-use crate::domain::{AccountState, AccountStatus, Text};
+use crate::domain::{AccountState, AccountStatus, Risk, RiskFlag, Text};
 use crate::web::page::render;
 use crate::web::status::Status;
 use crate::web::survey::Survey;
@@ -152,7 +152,6 @@ fn hostile_text_stays_text() {
     let talk = conversation(bomb, bomb);
     let mut told = analysis(&talk, bomb);
     told.verdict.topics = vec![Text::from(bomb)];
-    told.verdict.risk_flags = vec![bomb.to_owned()];
     told.model = bomb.to_owned();
     let survey = Survey {
         accounts: Ok(vec![AccountStatus { sentence: bomb.to_owned(), action: Some(bomb.to_owned()), ..parked("a") }]),
@@ -184,7 +183,7 @@ fn endless_texts_are_cut() {
     let talk = conversation("1", &long);
     let mut told = analysis(&talk, &long);
     told.verdict.topics = vec![Text::from(long.as_str()); 500];
-    told.verdict.risk_flags = vec![long.clone(); 500];
+    told.verdict.risk_flags = vec![RiskFlag { risk: Risk::MovesOffSite, messages: Vec::new() }; 500];
     told.model = long.clone();
     let survey = Survey { analyses: Ok([(talk.key, told)].into()), conversations: Ok(vec![talk]), ..well() };
     let document = serde_json::to_value(status(&survey)).unwrap();

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
-    GapReason, MessageKey, Priority, Sentiment, Text, Verdict,
+    GapReason, MessageKey, Priority, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
@@ -230,6 +230,8 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
         conversation: of.key,
         up_to,
         messages: of.messages,
+        updates: 0,
+        usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from(summary),
             topics: vec![Text::from("boat"), Text::from("price")],
@@ -241,7 +243,9 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
             needs_reply_reason: None,
             links: Vec::new(),
             money: Vec::new(),
-            risk_flags: vec!["asks_for_money".to_owned()],
+            risk_flags: vec![RiskFlag { risk: Risk::MoneyRequest, messages: Vec::new() }],
+            open_questions: Vec::new(),
+            follow_up: None,
         },
         model: "extractive".to_owned(),
         prompt_version: "1".to_owned(),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chatferry::domain::{
-    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Sentiment,
-    Verdict,
+    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Risk,
+    RiskFlag, Sentiment, Usage, Verdict,
 };
 use chatferry::fault::Code;
 
@@ -18,6 +18,8 @@ fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> A
         conversation: conversation(id),
         up_to: key(id, up_to),
         messages,
+        updates: 2,
+        usage: Usage { calls: 1, input_tokens: 900, output_tokens: 120, cost_micros: 345 },
         verdict: Verdict {
             summary: "They talk about \"lunch\" 🥗.".into(),
             topics: vec!["lunch".into(), "Mittag".into()],
@@ -29,7 +31,9 @@ fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> A
             needs_reply_reason: None,
             links: vec!["https://x.test".into()],
             money: vec!["12 €".into()],
-            risk_flags: vec!["asks_for_money".to_owned()],
+            risk_flags: vec![RiskFlag { risk: Risk::MoneyRequest, messages: vec![key(id, up_to)] }],
+            open_questions: vec!["When?".into()],
+            follow_up: Some(jiff::civil::date(2026, 11, 30)),
         },
         model: model.to_owned(),
         prompt_version: "1".to_owned(),
