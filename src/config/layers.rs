@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub origin: Origin,
     /// The folder from which a relative path begins.
     pub base: PathBuf,
+    /// The secret file that it was read from.
+    pub file: Option<PathBuf>,
 }
 
 /// The names under which one value may stand.
@@ -89,7 +91,7 @@ impl Layers {
     pub(super) fn find(&self, names: Names<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
         if let Some((_, flag, value)) = self.flags.iter().find(|(variable, ..)| *variable == names.variable) {
             let origin = Origin::of(Place::Flag(flag));
-            return Some(Found { text: value.as_str().into(), origin, base: self.working_dir.clone() });
+            return Some(Found { text: value.as_str().into(), origin, base: self.working_dir.clone(), file: None });
         }
         for (hits, place) in [
             (self.environment_hits(names), (|_| Place::Environment) as fn(usize) -> Place),
@@ -129,7 +131,7 @@ impl Layers {
             problems.push(problem.expected("a text, a number, true or false").fix("write a single value"));
             return None;
         };
-        Some(Found { text, origin, base: self.file.folder.clone() })
+        Some(Found { text, origin, base: self.file.folder.clone(), file: None })
     }
 
     /// The content of a secret file; what is wrong with it goes to `problems`.
@@ -137,7 +139,7 @@ impl Layers {
         let file = self.absolute(Path::new(path.text.expose_secret()), &path.base);
         let origin = Origin { via: Some(subject.to_owned()), ..path.origin };
         match secret::read(&file) {
-            Ok(text) => Some(Found { text, origin, base: path.base }),
+            Ok(text) => Some(Found { text, origin, base: path.base, file: Some(file) }),
             Err(refusal) => {
                 let origin = Origin { via: None, ..origin };
                 let problem = Problem::new(subject, Some(origin), refusal.complaint());
@@ -207,7 +209,8 @@ impl Layers {
 
     fn opened(&self, names: Names<'_>, hit: &Hit<'_>, place: Place, problems: &mut Vec<Problem>) -> Option<Found> {
         let via = (hit.name != names.variable).then(|| hit.name.clone());
-        let found = Found { text: hit.text?.into(), origin: Origin { place, via }, base: self.working_dir.clone() };
+        let origin = Origin { place, via };
+        let found = Found { text: hit.text?.into(), origin, base: self.working_dir.clone(), file: None };
         if names.secret && hit.name == format!("{}_FILE", names.variable) {
             self.secret_file(&hit.name, found, problems)
         } else {

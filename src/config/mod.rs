@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use validator::ValidateRange;
 
 mod accounts;
+mod ai;
 #[cfg(test)]
 pub(crate) mod case;
 mod dotenv;
@@ -32,6 +33,7 @@ pub mod table;
 mod value;
 
 pub use accounts::AccountConfig;
+pub use ai::{AiProvider, AiSettings, ApiKey, Price};
 pub(crate) use error::count;
 pub use error::{ConfigProblems, Problem};
 pub use example::env_example;
@@ -115,6 +117,8 @@ pub struct Config {
     pub mongodb: Option<SecretString>,
     /// When a conversation is due.
     pub analysis: AnalysisSettings,
+    /// The AI service; `None`: the built-in analyst.
+    pub ai: Option<AiSettings>,
     /// How an account is collected.
     pub collect: CollectSettings,
     /// Nothing is written outside.
@@ -192,6 +196,7 @@ impl Reader {
         let mongodb = self.server(&table::MONGODB_URI, server::is_mongo);
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
+        let ai = self.ai(data_dir.as_deref());
         let pass_interval = self.duration(&table::PASS_INTERVAL);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
         let lease_ttl = self.duration(&table::LEASE_TTL);
@@ -215,6 +220,7 @@ impl Reader {
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
+            ai: ai?,
             collect: CollectSettings {
                 pass_interval: pass_interval?,
                 login_budget: login_budget?,

@@ -9,7 +9,7 @@ use super::accounts::{self, AccountConfig};
 use super::layers::{Found, Layers};
 use super::table::{self, Presence, Setting};
 use super::value::Shown;
-use super::{Origin, Place, Problem, server};
+use super::{MASK, Origin, Place, Problem, server};
 use crate::domain::SiteId;
 
 /// A setting as `config show` gives it; never holds a secret.
@@ -84,6 +84,32 @@ impl Reader {
         self.optional(setting, parse).map(|address| address.0)
     }
 
+    /// A secret that need not be there, and the file that it was read from; never shown.
+    pub(super) fn secret(
+        &mut self,
+        setting: &'static Setting,
+        is_usable: impl Fn(&SecretString) -> bool,
+    ) -> Option<(SecretString, Option<PathBuf>)> {
+        let Some(found) = self.find(setting) else {
+            self.list(setting, setting.computed.unwrap_or_default().to_owned(), Origin::default_value());
+            return None;
+        };
+        let secret = SecretString::from(found.text.expose_secret().trim());
+        if is_usable(&secret) {
+            self.list(setting, MASK.to_owned(), found.origin);
+            return Some((secret, found.file));
+        }
+        let problem = Problem::new(setting.variable, Some(found.origin), "the value can't be used");
+        let expected = "printable ASCII without blanks, on one line";
+        self.problems.push(problem.expected(expected).fix("set it anew, as it was given to you"));
+        None
+    }
+
+    /// How many problems there are so far.
+    pub(super) const fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// A path, or the computed default.
     pub(super) fn path(&mut self, setting: &'static Setting, default: Option<PathBuf>) -> Option<PathBuf> {
         if let Some(found) = self.find(setting) {
@@ -124,7 +150,8 @@ impl Reader {
         let variables = accounts::variables(sites);
         self.layers.unknown(&variables, &mut self.problems);
         let accounts = accounts::read(&self.layers, sites, &mut self.problems);
-        let servers = self.listing.iter().filter(|listed| table::SERVERS.contains(&listed.variable));
+        let holds = |variable| table::SERVERS.contains(&variable) || variable == table::AI_API_KEY.variable;
+        let servers = self.listing.iter().filter(|listed| holds(listed.variable));
         let origins: Vec<_> =
             accounts.iter().map(|account| &account.origin).chain(servers.map(|listed| &listed.origin)).collect();
         let holds_secret = |place: &Place| {

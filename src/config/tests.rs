@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 18));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 34));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn all_problems_are_told_at_once() {
             ("CHATFERRY_BROWSER_NO_SANDBOX", "0"),
             ("RABBITMQ_URL", "http://u:canary@h/"),
             ("MONGODB_URI_FILE", "/nowhere"),
-            ("AI_PROVIDER", "openai"),
+            ("LOG_DIR", "/x"),
             ("SENTRY_DSN", ""),
             ("MEETME_USERNAME", "anna"),
             ("SOMEBODY_ELSES", "x"),
@@ -105,7 +105,7 @@ fn all_problems_are_told_at_once() {
     let mut problems = case.problems();
     problems.sort();
     let mut expected = [
-        "AI_PROVIDER @ environment",
+        "AI_MODEL @ chatferry.toml line 3",
         "CHATFERRY_ANALYSIS_MAX_WAIT @ default",
         "CHATFERRY_ANALYSIS_QUITE @ environment",
         "CHATFERRY_BROWSER_NO_SANDBOX @ .env line 4",
@@ -115,11 +115,11 @@ fn all_problems_are_told_at_once() {
         "CHATFERRY_PASS_INTERVAL @ chatferry.toml line 9",
         "DRY_RUN @ .env line 1",
         "DRY_RUN @ .env line 3",
+        "LOG_DIR @ environment",
         "LOG_FORMAT @ flag --log-format",
         "MEETME_PASSWORD @ environment",
         "MONGODB_URI_FILE @ environment",
         "RABBITMQ_URL @ environment",
-        "ai.model @ chatferry.toml line 3",
         "analisys.quiet @ chatferry.toml line 5",
         "colour @ chatferry.toml line 1",
         "drain_timeout @ chatferry.toml line 7",
@@ -128,7 +128,7 @@ fn all_problems_are_told_at_once() {
     assert_eq!(problems, expected);
     let report = case.load().unwrap_err().to_string();
     for part in
-        ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset AI_PROVIDER", "\"maybe\""]
+        ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset LOG_DIR", "\"maybe\""]
     {
         assert!(report.contains(part), "{part}: {report}");
     }

@@ -48,8 +48,8 @@ async fn typos_in_the_environment_and_in_the_file_come_in_one_report() {
 
 #[tokio::test]
 async fn parts_that_this_version_lacks_are_refused_and_not_ignored() {
-    let place = somewhere().with("AI_API_URL", "http://127.0.0.1:9/v1");
-    settings_refused(&place, &["collect", "--once"], &["AI_API_URL"]).await;
+    let place = somewhere().with("SENTRY_DSN", "https://key@errors.example/1");
+    settings_refused(&place, &["collect", "--once"], &["SENTRY_DSN"]).await;
 }
 
 #[tokio::test]

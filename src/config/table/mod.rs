@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::value::format_duration;
 
 mod account;
+mod ai;
 mod rows;
 
 pub use account::{ACCOUNT_FIELDS, ALLOW_PLAINTEXT, AccountField, BASE_URL, PASSWORD, TERMS_ACKNOWLEDGED, USERNAME};
+pub use ai::*;
 pub use rows::*;
 use rows::{IN_FORCE, LATER};
 
@@ -42,6 +44,14 @@ pub enum Kind {
     AmqpUrl,
     /// The address of a MongoDB, with the name of a database.
     MongoUri,
+    /// The address of an AI service's interface.
+    ApiUrl,
+    /// A whole number from the first to the second, both included.
+    Whole(u32, u32),
+    /// What a million tokens cost.
+    Price,
+    /// A number from 0 to 2.
+    UpToTwo,
 }
 
 impl Kind {
@@ -68,12 +78,18 @@ impl Kind {
             Self::Url => "an https:// address without user name, query and fragment".to_owned(),
             Self::AmqpUrl => "amqp:// or amqps://, user:password@, host and vhost".to_owned(),
             Self::MongoUri => "mongodb:// or mongodb+srv://, host, / and the name of a database".to_owned(),
+            Self::ApiUrl => {
+                "an https:// address (http:// on this machine only) without user name, query and fragment".to_owned()
+            }
+            Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Price => "an amount such as 0.15, at most 10000, with a point and up to six decimals".to_owned(),
+            Self::UpToTwo => "a number from 0 to 2, such as 0.2".to_owned(),
         }
     }
 
     /// Whether a wrong value may be quoted in a report: not where people might paste a credential.
     pub const fn is_quotable(self) -> bool {
-        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri)
+        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri | Self::ApiUrl)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The rows of the table: those in force, in the order of `config show`, then those of later versions.
 
+use super::ai::*;
 use super::{Kind, Presence, Setting};
 
-const ROW: Setting = Setting {
+pub(super) const ROW: Setting = Setting {
     variable: "",
     aliases: &[],
     key: "",
@@ -17,8 +18,8 @@ const ROW: Setting = Setting {
     obtain: "",
 };
 
-const SECOND: u64 = 1_000;
-const HOUR: u64 = 3_600 * SECOND;
+pub(super) const SECOND: u64 = 1_000;
+pub(super) const HOUR: u64 = 3_600 * SECOND;
 
 /// The folder of everything that is kept.
 pub static DATA_DIR: Setting = Setting {
@@ -236,17 +237,9 @@ const fn absent_secret(variable: &'static str, key: &'static str, instead: &'sta
     Setting { secret: true, ..absent(variable, key, instead) }
 }
 
-const ANALYST: &str = "this version has only the built-in extractive analyst";
 const MIRROR: &str = "this version mirrors only to the local workbook";
 
-pub(super) static LATER: [Setting; 10] = [
-    Setting {
-        presence: Presence::Absent { instead: ANALYST, allowed: &["extractive"] },
-        ..absent("AI_PROVIDER", "ai.provider", ANALYST)
-    },
-    absent("AI_API_URL", "ai.api_url", ANALYST),
-    absent_secret("AI_API_KEY", "ai.api_key", ANALYST),
-    absent("AI_MODEL", "ai.model", ANALYST),
+pub(super) static LATER: [Setting; 6] = [
     absent("GOOGLE_SHEET_ID", "mirror.google_sheet_id", MIRROR),
     absent("GOOGLE_CREDENTIALS_PATH", "mirror.google_credentials_path", MIRROR),
     absent("GOOGLE_SHEETS_API_URL", "mirror.google_sheets_api_url", MIRROR),
@@ -255,7 +248,7 @@ pub(super) static LATER: [Setting; 10] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 18] = [
+pub(super) static IN_FORCE: [&Setting; 34] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -267,6 +260,22 @@ pub(super) static IN_FORCE: [&Setting; 18] = [
     &MONGODB_URI,
     &ANALYSIS_QUIET,
     &ANALYSIS_MAX_WAIT,
+    &AI_PROVIDER,
+    &AI_API_URL,
+    &AI_API_KEY,
+    &AI_MODEL,
+    &AI_MASK,
+    &AI_PRICE_INPUT,
+    &AI_PRICE_OUTPUT,
+    &AI_REQUESTS_PER_MINUTE,
+    &AI_CONCURRENCY,
+    &AI_TIMEOUT,
+    &AI_CONTEXT_TOKENS,
+    &AI_MAX_OUTPUT_TOKENS,
+    &AI_PROMPTS_DIR,
+    &AI_PROMPT_VERSION,
+    &AI_TEMPERATURE,
+    &AI_TOP_P,
     &PASS_INTERVAL,
     &LOGIN_BUDGET,
     &LEASE_TTL,
