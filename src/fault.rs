@@ -179,6 +179,28 @@ codes! {
     EventDeadly = "event-deadly", "Look at the last log lines before each end of the process, mend the cause, then replay the dead letter.";
     /// An event failed more often than the retry schedule allows.
     AttemptsExhausted = "attempts-exhausted", "Mend the cause named in the dead letter, then replay it.";
+    /// The AI service takes no more requests for now.
+    AiRateLimited = "ai-rate-limited", "Nothing at once: the events wait. If it repeats, lower AI_REQUESTS_PER_MINUTE or ask the vendor for more.";
+    /// The account with the AI service is used up.
+    AiQuotaExhausted = "ai-quota-exhausted", "Pay for more, or raise the limit in the vendor's console; the events wait and go on by themselves.";
+    /// The answer did not fit into its limit.
+    AiCutOff = "ai-cut-off", "Raise AI_MAX_OUTPUT_TOKENS, start again, then replay the dead letters with --code ai-cut-off.";
+    /// The model will not answer about this conversation.
+    AiRefused = "ai-refused", "Read the conversation yourself; another model may answer.";
+    /// The answer can't be used.
+    AiInvalid = "ai-invalid", "If it repeats, choose another AI_MODEL, then replay the dead letters with --code ai-invalid.";
+    /// The question was not accepted.
+    AiRejected = "ai-rejected", "Correct the AI settings (AI_CONTEXT_TOKENS, AI_MAX_OUTPUT_TOKENS, AI_TEMPERATURE, AI_TOP_P), then replay the dead letters with --code ai-rejected.";
+    /// The AI service can't be reached, or fails.
+    AiUnreachable = "ai-unreachable", "Check AI_API_URL, that the service runs, and that this machine can reach it; the events wait and go on by themselves.";
+    /// The AI service refuses the key.
+    AiAuth = "ai-auth", "Put a valid key into the file of AI_API_KEY_FILE, which counts at once, or set AI_API_KEY and start again; the events wait.";
+    /// The AI service does not know the model.
+    AiModelUnknown = "ai-model-unknown", "Correct AI_MODEL, or AI_API_URL up to and with /v1, and start again; the events wait.";
+    /// An answer gave away what it must not.
+    AiQuarantined = "ai-quarantined", "Read the conversation yourself: somebody in it writes for machines. Nothing of the answer was kept.";
+    /// This machine's clock is wrong.
+    ClockOff = "clock-off", "Set this machine's clock, best by NTP (timedatectl set-ntp true).";
     /// The mirror could not be written.
     MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
     /// The address for HTTP is in use or not ours.
