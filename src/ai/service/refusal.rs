@@ -1,0 +1,205 @@
+//! From the status and the body of a refused request to what went wrong, once, here.
+//!
+//! Services say the same thing in many forms: `{"error": {"code", "type", "message"}}`, `{"error": "text"}`,
+//! `{"type": "error", "error": {…}}`, plain text. What is looked for are words out of a closed list; nothing
+//! else of a body is kept, since it may quote the question.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::error::{AiError, Lost, Said};
+
+/// What a refusal is about, as far as its words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Money or tokens of the account.
+    Quota,
+    /// A filter of contents.
+    Contents,
+    /// The limit of the answer.
+    Output,
+    /// The length of the question.
+    Length,
+    /// Too many requests.
+    Rate,
+    /// The key.
+    Key,
+    /// The model.
+    Model,
+    /// The service is too busy.
+    Load,
+}
+
+/// What services write, as it stands in a code, a type or a sentence; the first that is found counts.
+const WORDS: [(&str, About); 24] = [
+    ("insufficient_quota", About::Quota),
+    ("billing_hard_limit_reached", About::Quota),
+    ("billing_error", About::Quota),
+    ("credit balance", About::Quota),
+    ("insufficient credits", About::Quota),
+    ("insufficient balance", About::Quota),
+    ("content_filter", About::Contents),
+    ("content_policy_violation", About::Contents),
+    ("context_length_exceeded", About::Length),
+    ("prompt is too long", About::Length),
+    ("maximum context length", About::Length),
+    ("exceeds the available context size", About::Length),
+    ("output limit was reached", About::Output),
+    ("rate_limit_exceeded", About::Rate),
+    ("rate_limit_error", About::Rate),
+    ("invalid_api_key", About::Key),
+    ("authentication_error", About::Key),
+    ("permission_error", About::Key),
+    ("unsupported_country_region_territory", About::Key),
+    ("model_not_found", About::Model),
+    ("not_found_error", About::Model),
+    ("overloaded_error", About::Load),
+    ("server_overloaded", About::Load),
+    ("engine_overloaded", About::Load),
+];
+
+/// So much of a body is looked at.
+const LOOKED_AT: usize = 4_096;
+
+/// A refused request.
+#[derive(Debug)]
+pub(super) struct Refusal<'a> {
+    /// The status.
+    pub(super) status: u16,
+    /// The whole body, which is forgotten afterwards.
+    pub(super) body: &'a [u8],
+    /// The id of the request.
+    pub(super) request_id: Option<String>,
+    /// What the headers wish for.
+    pub(super) after: Option<Duration>,
+    /// Who was asked.
+    pub(super) host: &'a str,
+    /// Which model.
+    pub(super) model: &'a str,
+    /// How long the answer might have been.
+    pub(super) limit: u32,
+}
+
+impl Refusal<'_> {
+    /// What went wrong.
+    pub(super) fn judge(self) -> AiError {
+        let found = find(self.body);
+        let said = Said { status: self.status, word: found.map(|(word, _)| word), request_id: self.request_id };
+        let (after, host) = (self.after, self.host.to_owned());
+        let unreachable = |lost| AiError::Unreachable { host, lost, after };
+        match (self.status, found.map(|(_, about)| about)) {
+            (402, _) | (400 | 403 | 429, Some(About::Quota)) => AiError::QuotaExhausted { said },
+            (429, _) => AiError::RateLimited { said, after },
+            (400 | 403, Some(About::Contents)) => AiError::Refused,
+            (400, Some(About::Output)) => AiError::CutOff { limit: self.limit },
+            (401 | 403, _) | (400, Some(About::Key)) => AiError::Auth { said },
+            (404, _) | (400, Some(About::Model)) => AiError::ModelUnknown { model: self.model.to_owned(), said },
+            (300..=399, _) => unreachable(Lost::Redirected(said)),
+            (408 | 409 | 425 | 500..=599, _) => unreachable(Lost::Failed(said)),
+            _ => AiError::Rejected { said },
+        }
+    }
+}
+
+/// Whether another form of the question may be accepted: the words, if there are any, blame nothing else.
+pub(super) fn may_be_the_form(error: &AiError) -> bool {
+    let AiError::Rejected { said } = error else {
+        // Some servers that don't know a parameter say so with "not implemented".
+        return matches!(error, AiError::Unreachable { lost: Lost::Failed(Said { status: 501, .. }), .. });
+    };
+    matches!(said.status, 400 | 422) && said.word.is_none()
+}
+
+/// The first known word in the body.
+fn find(body: &[u8]) -> Option<(&'static str, About)> {
+    let texts = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => told(&value),
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]).into_owned(),
+    };
+    let text: String = texts.chars().take(LOOKED_AT).flat_map(char::to_lowercase).collect();
+    WORDS.into_iter().find(|(word, _)| text.contains(word))
+}
+
+/// The places of a body in which services say what went wrong; codes and types before sentences.
+fn told(value: &Value) -> String {
+    let error = value.get("error").unwrap_or(value);
+    let mut texts = Vec::new();
+    for place in [error, value] {
+        match place {
+            Value::String(text) => texts.push(text.as_str()),
+            Value::Object(_) => {
+                let fields = ["code", "type", "message", "detail"].into_iter();
+                texts.extend(fields.filter_map(|field| place.get(field).and_then(Value::as_str)));
+            }
+            _ => {}
+        }
+    }
+    texts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Class, Code, Fault, Scope};
+    use proptest::prelude::*;
+
+    fn judge(status: u16, body: &str) -> AiError {
+        let after = Some(Duration::from_secs(9));
+        Refusal { status, body: body.as_bytes(), request_id: None, after, host: "h", model: "m", limit: 5 }.judge()
+    }
+
+    #[test]
+    fn each_refusal_is_told_apart_whatever_its_form() {
+        for (status, body, code) in [
+            (429, r#"{"error":{"code":"insufficient_quota","message":"x"}}"#, Code::AiQuotaExhausted),
+            (429, r#"{"error":{"code":"rate_limit_exceeded"}}"#, Code::AiRateLimited),
+            (429, "slow down", Code::AiRateLimited),
+            (402, "", Code::AiQuotaExhausted),
+            (400, r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#, Code::AiQuotaExhausted),
+            (401, r#"{"error":{"code":"invalid_api_key"}}"#, Code::AiAuth),
+            (403, r#"{"type":"error","error":{"type":"permission_error"}}"#, Code::AiAuth),
+            (404, r#"{"error":{"code":"model_not_found"}}"#, Code::AiModelUnknown),
+            (404, "<html>", Code::AiModelUnknown),
+            (400, r#"{"error":{"code":"content_filter"}}"#, Code::AiRefused),
+            (400, r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached."}}"#, Code::AiCutOff),
+            (400, r#"{"error":"'response_format.type' must be 'json_schema' or 'text'"}"#, Code::AiRejected),
+            (400, r#"{"error":{"code":"context_length_exceeded"}}"#, Code::AiRejected),
+            (413, "", Code::AiRejected),
+            (308, "", Code::AiUnreachable),
+            (408, "", Code::AiUnreachable),
+            (409, "", Code::AiUnreachable),
+            (500, "", Code::AiUnreachable),
+            (503, "<html>", Code::AiUnreachable),
+            (529, r#"{"type":"error","error":{"type":"overloaded_error"}}"#, Code::AiUnreachable),
+        ] {
+            let error = judge(status, body);
+            assert_eq!(error.code(), code, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_services_fault_never_becomes_a_dead_letter() {
+        for (status, body) in [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (500, ""), (302, "")] {
+            let error = judge(status, body);
+            assert!(error.class().is_retryable() && error.scope() == Scope::Process, "{status}: {error:?}");
+        }
+        assert_eq!(judge(429, "").class(), Class::Retryable { after: Some(Duration::from_secs(9)) });
+    }
+
+    #[test]
+    fn another_form_is_tried_only_where_nothing_else_is_blamed() {
+        let refused = r#"{"error":"'response_format.type' must be 'json_schema' or 'text'"}"#;
+        assert!(may_be_the_form(&judge(400, refused)) && may_be_the_form(&judge(422, "")));
+        assert!(!may_be_the_form(&judge(400, r#"{"error":{"code":"context_length_exceeded"}}"#)));
+        assert!(!may_be_the_form(&judge(413, "")) && !may_be_the_form(&judge(500, "")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_it_and_none_is_repeated(status in 300u16..600, body in ".{0,200}") {
+            let error = judge(status, &format!("canary-{body}"));
+            prop_assert!(!format!("{error} {error:?}").contains("canary"));
+        }
+    }
+}
