@@ -1,0 +1,171 @@
+//! One try at the service: over HTTP, with a deadline, a cap on what is read, and no way elsewhere.
+//!
+//! No redirection is followed and no proxy of the environment is used, so that key and chats go to the one
+//! address that was set. Of a failure only what [`AiError`] names is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, redirect};
+use serde_json::Value;
+
+use super::super::error::{AiError, Lost, Said};
+use super::dialect::{self, Ask, Completion};
+use super::keys::Keys;
+use super::refusal::Refusal;
+use super::{anthropic, wait};
+use crate::config::{AiProvider, AiSettings};
+use crate::ports::Clock;
+
+/// More than any answer: 100,000 tokens are about half of it.
+const LARGEST_BODY: usize = 1024 * 1024;
+/// A server that does not even accept a connection in this time is away.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// The service and the way to it.
+pub(super) struct Endpoint {
+    client: Client,
+    provider: AiProvider,
+    url: url::Url,
+    host: String,
+    model: String,
+    key_name: HeaderName,
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+}
+
+/// What came of a try.
+pub(super) struct Tried {
+    /// The answer.
+    pub(super) outcome: Result<Completion, AiError>,
+    /// How far our clock is ahead of the service's.
+    pub(super) ahead: Option<SignedDuration>,
+}
+
+impl Endpoint {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`AiError::NoClient`] if no certificates are found for TLS.
+    pub(super) fn new(settings: &AiSettings, clock: Arc<dyn Clock>) -> Result<Self, AiError> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .timeout(settings.timeout)
+            .connect_timeout(CONNECTING.min(settings.timeout))
+            .https_only(settings.url.scheme() == "https")
+            .user_agent(concat!("chatferry/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| AiError::NoClient)?;
+        let mut url = settings.url.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), dialect::path(settings.provider)));
+        let (name, prefix) = dialect::key_header(settings.provider);
+        Ok(Self {
+            client,
+            provider: settings.provider,
+            host: settings.host().to_owned(),
+            url,
+            model: settings.model.clone(),
+            key_name: HeaderName::from_static(name),
+            keys: Keys::new(settings.key.clone(), prefix),
+            clock,
+        })
+    }
+
+    /// Asks once; once more if the key was refused and its file holds another one by now.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Tried {
+        let body = dialect::body(self.provider, ask);
+        let key = self.keys.header();
+        let tried = self.send(&body, key.clone(), ask.limit).await;
+        if matches!(tried.outcome, Err(AiError::Auth { .. })) && self.keys.is_changed_since(key.as_ref()) {
+            return self.send(&body, self.keys.header(), ask.limit).await;
+        }
+        tried
+    }
+
+    async fn send(&self, body: &Value, key: Option<HeaderValue>, limit: u32) -> Tried {
+        let mut request = self.client.post(self.url.clone()).json(body);
+        if let Some(key) = key {
+            request = request.header(self.key_name.clone(), key);
+        }
+        if self.provider == AiProvider::Anthropic {
+            request = request.header("anthropic-version", anthropic::VERSION);
+        }
+        match request.send().await {
+            Err(error) => Tried { outcome: Err(self.unreachable(lost(&error))), ahead: None },
+            Ok(response) => {
+                let ahead = wait::ahead(response.headers(), self.clock.now());
+                Tried { outcome: self.read(response, limit).await, ahead }
+            }
+        }
+    }
+
+    async fn read(&self, response: Response, limit: u32) -> Result<Completion, AiError> {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let said = || Said { status, word: None, request_id: request_id(&headers) };
+        let body = match whole(response).await {
+            Ok(Some(body)) => body,
+            Ok(None) if status == 200 => return Err(AiError::NotAnAnswer { what: "it is too long", said: said() }),
+            // The status of a refusal says enough.
+            Ok(None) => Vec::new(),
+            Err(_) if status != 200 => Vec::new(),
+            Err(error) => return Err(self.unreachable(lost(&error))),
+        };
+        if status != 200 {
+            let after = wait::wished(&headers, self.clock.now());
+            let (request_id, host, model) = (request_id(&headers), &self.host, &self.model);
+            return Err(Refusal { status, body: &body, request_id, after, host, model, limit }.judge());
+        }
+        let not_an_answer = |what| AiError::NotAnAnswer { what, said: said() };
+        if !is_json(&headers) {
+            return Err(not_an_answer("it is not JSON"));
+        }
+        let body: Value = serde_json::from_slice(&body).map_err(|_| not_an_answer("its JSON is broken"))?;
+        dialect::read(self.provider, &body).map_err(not_an_answer)
+    }
+
+    fn unreachable(&self, lost: Lost) -> AiError {
+        AiError::Unreachable { host: self.host.clone(), lost, after: None }
+    }
+}
+
+/// The body up to the cap; `None` if it is longer.
+async fn whole(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// Servers that leave the type out are believed; a page for people is not.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else { return true };
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+/// The id that the service gave the request, if it looks like one.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = ["x-request-id", "request-id"].into_iter().find_map(|name| headers.get(name)?.to_str().ok())?;
+    let fits = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    fits.then(|| id.to_owned())
+}
+
+/// The error itself may hold the address and more: it is left behind.
+fn lost(error: &reqwest::Error) -> Lost {
+    if error.is_connect() {
+        Lost::NoConnection
+    } else if error.is_timeout() {
+        Lost::Timeout
+    } else {
+        Lost::Broken
+    }
+}
