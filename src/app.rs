@@ -11,15 +11,16 @@ use jiff::SignedDuration;
 use tokio::sync::Notify;
 use url::Url;
 
+mod analyst;
 mod backbone;
 mod collecting;
 mod roles;
 
+pub use analyst::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
 pub use roles::Role;
 
 use self::collecting::Collecting;
-use crate::ai::Extractive;
 use crate::browser::{Chromium, ChromiumSettings, profile};
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
@@ -29,7 +30,7 @@ use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
 use crate::mirror::{Workbook, workbook};
 use crate::ports::page::Browser;
-use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
+use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack, PackError};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
@@ -244,10 +245,10 @@ impl App {
     /// time between two writes of the mirror.
     ///
     /// # Errors
-    /// `data-dir-unusable`: the journals of what is in hand can't be made.
+    /// `data-dir-unusable`: the journals of what is in hand can't be made. `config-invalid`: a prompt can't be used.
     pub fn start_pipeline(&self, roles: &[Role], mirror_every: Duration) -> Result<Pipeline, AnyFault> {
         let life = &self.lifecycle;
-        let analyst: Arc<dyn Analyst> = Arc::new(Extractive::new());
+        let analyst = analyst(&self.config, self.clock.clone(), self.counters.clone())?;
         let mirror: Arc<dyn Mirror> = Arc::new(Workbook::new(self.data_dir.path()));
         let news = Arc::new(Notify::new());
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };

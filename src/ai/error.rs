@@ -176,7 +176,9 @@ pub enum AiError {
         after: Option<Duration>,
     },
     /// Too many calls failed or dragged on: it is left alone for a while.
-    #[error("the AI service is left alone for a while, because too many calls failed or took too long; the last failure: {code}")]
+    #[error(
+        "the AI service is left alone for a while, because too many calls failed or took too long; the last failure: {code}"
+    )]
     Resting {
         /// For how long.
         after: Duration,
@@ -224,7 +226,10 @@ impl AiError {
     /// Whether one more try at once may help.
     pub(super) const fn is_passing(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::NotAnAnswer { .. })
-            || matches!(self, Self::Unreachable { lost: Lost::NoConnection | Lost::Timeout | Lost::Broken | Lost::Failed(_), .. })
+            || matches!(
+                self,
+                Self::Unreachable { lost: Lost::NoConnection | Lost::Timeout | Lost::Broken | Lost::Failed(_), .. }
+            )
     }
 
     /// Whether the service may have worked on it, and charge for it, without our hearing of it.
@@ -310,7 +315,9 @@ impl Fault for AiError {
 
     fn action(&self) -> String {
         match self {
-            Self::PromptUnusable { .. } => "Correct the file in AI_PROMPTS_DIR, or name another AI_PROMPT_VERSION.".to_owned(),
+            Self::PromptUnusable { .. } => {
+                "Correct the file in AI_PROMPTS_DIR, or name another AI_PROMPT_VERSION.".to_owned()
+            }
             Self::PromptUnknown { .. } => {
                 "Put the prompt back into AI_PROMPTS_DIR and start again, then replay the dead letter.".to_owned()
             }
@@ -318,7 +325,9 @@ impl Fault for AiError {
             Self::Unreachable { lost: Lost::Redirected(_), .. } => {
                 "Set AI_API_URL to the address that it leads to, up to /v1.".to_owned()
             }
-            Self::OwnLimit { .. } => "Nothing: it waits. Raise AI_REQUESTS_PER_MINUTE if the service allows more.".to_owned(),
+            Self::OwnLimit { .. } => {
+                "Nothing: it waits. Raise AI_REQUESTS_PER_MINUTE if the service allows more.".to_owned()
+            }
             _ => self.code().action().to_owned(),
         }
     }

@@ -237,7 +237,9 @@ async fn print_report(
             ]
         })
         .collect();
-    out::line(&out::table(&["person", "messages", "last (UTC)", "reply due", "summary (extractive)"], &[1], rows));
+    let model = app.config.ai.as_ref().map_or("extractive", |ai| ai.model.as_str());
+    let summary = format!("summary ({model})");
+    out::line(&out::table(&["person", "messages", "last (UTC)", "reply due", &summary], &[1], rows));
     let rows = stages
         .list()
         .map(|(name, stage)| vec![name.to_owned(), out::number(stage.conversations), out::number(stage.messages)]);

@@ -20,8 +20,8 @@ use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError, data_dir};
-use crate::ports::BusState;
 use crate::ports::page::{Browser, SessionRequest};
+use crate::ports::{BusState, SystemClock};
 use crate::selectors::Library;
 use crate::telemetry::Counters;
 
@@ -100,7 +100,7 @@ pub async fn run(args: &DoctorArgs, sources: Sources) -> Result<(), Failure> {
         findings.push(bus(&config).await);
         findings.push(store(&config, &account).await);
     }
-    findings.push(Finding::ok("analyst", "extractive, built in: no service is asked"));
+    findings.push(analyst(&config).await);
     findings.push(mirror(&config));
     report(&findings, args.json);
     if findings.iter().any(|finding| finding.health == Health::Fault) {
@@ -256,6 +256,19 @@ async fn lease(records: &Records, account: &AccountId) -> Result<bool, AnyFault>
     let holder = records.leases.holder(account).await?;
     records.leases.release(&lease).await?;
     Ok(holder.is_some_and(|holder| holder.owner == owner))
+}
+
+/// Asks the service for one token, the way that analyses are asked for.
+async fn analyst(config: &Config) -> Finding {
+    let Some(ai) = &config.ai else { return Finding::ok("analyst", "extractive, built in: no service is asked") };
+    let tried = async {
+        let analyst = app::analyst(config, Arc::new(SystemClock), Arc::new(Counters::default()))?;
+        analyst.probe().await?;
+        let masked = if ai.mask { "private data is masked" } else { "private data is not masked" };
+        let (model, host, prompt) = (analyst.model(), ai.host(), analyst.prompt_version());
+        Ok(Finding::ok("analyst", format!("{model} at {host} answers; prompt {prompt}; {masked}")))
+    };
+    in_time("analyst", tried).await
 }
 
 async fn in_time(part: &'static str, tried: impl Future<Output = Result<Finding, AnyFault>>) -> Finding {

@@ -147,6 +147,17 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::EventOrphaned
         | Code::EventDeadly
         | Code::AttemptsExhausted
+        | Code::AiRateLimited
+        | Code::AiQuotaExhausted
+        | Code::AiCutOff
+        | Code::AiRefused
+        | Code::AiInvalid
+        | Code::AiRejected
+        | Code::AiUnreachable
+        | Code::AiAuth
+        | Code::AiModelUnknown
+        | Code::AiQuarantined
+        | Code::ClockOff
         | Code::MirrorFailed
         | Code::Stopped => FAULTS,
     }

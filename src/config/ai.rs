@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::reader::Reader;
+use super::secret;
 use super::table::{self, Kind, Setting};
 use super::value::Shown;
-use super::secret;
 
 /// Which language the service speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl Price {
         if !is_number(whole) || !is_number(decimals) || decimals.len() > 6 {
             return None;
         }
-        let micros = whole.parse::<u64>().ok()?.checked_mul(1_000_000)? + format!("{decimals:0<6}").parse::<u64>().ok()?;
+        let micros =
+            whole.parse::<u64>().ok()?.checked_mul(1_000_000)? + format!("{decimals:0<6}").parse::<u64>().ok()?;
         (micros <= 10_000_000_000).then_some(Self(micros))
     }
 }
@@ -341,7 +342,8 @@ impl Reader {
 /// `https://`, or `http://` on this machine: what is sent are chats and a key.
 fn parse_api_url(text: &str) -> Option<Url> {
     let url = Url::parse(text.trim_end_matches('/')).ok()?;
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     (is_plain && is_safe && url.host().is_some()).then_some(url)
 }
@@ -424,15 +426,20 @@ mod tests {
 
     #[test]
     fn a_key_file_is_read_again_and_never_shown() {
-        let case = Case::new()
-            .env(&[("AI_PROVIDER", "openai"), ("AI_MODEL", "m"), ("AI_API_KEY_FILE", "key")])
-            .file("key", "canary-old\n", 0o600);
+        let case = Case::new().env(&[("AI_PROVIDER", "openai"), ("AI_MODEL", "m"), ("AI_API_KEY_FILE", "key")]).file(
+            "key",
+            "canary-old\n",
+            0o600,
+        );
         let config = case.load().unwrap();
         let key = config.ai.as_ref().unwrap().key.clone().unwrap();
         assert_eq!(key.value().expose_secret(), "canary-old");
         assert!(!format!("{config:?}").contains("canary"), "{config:?}");
         let shown = config.listing.iter().find(|listed| listed.variable == "AI_API_KEY").unwrap();
-        assert_eq!((shown.value.as_str(), shown.origin.to_string().as_str()), ("••••", "environment, as AI_API_KEY_FILE"));
+        assert_eq!(
+            (shown.value.as_str(), shown.origin.to_string().as_str()),
+            ("••••", "environment, as AI_API_KEY_FILE")
+        );
         let case = case.file("key", "canary-new\n", 0o600);
         assert_eq!(key.read_again().unwrap().expose_secret(), "canary-new");
         let _case = case.file("key", "canary-new\n", 0o644);
@@ -442,7 +449,9 @@ mod tests {
 
     #[test]
     fn prices_are_exact() {
-        for (text, micros) in [("0", 0), ("0.15", 150_000), ("3", 3_000_000), ("0.000001", 1), ("10000", 10_000_000_000)] {
+        for (text, micros) in
+            [("0", 0), ("0.15", 150_000), ("3", 3_000_000), ("0.000001", 1), ("10000", 10_000_000_000)]
+        {
             assert_eq!(Price::parse(text), Some(Price(micros)), "{text}");
             assert_eq!(Price(micros).shown(), text);
         }

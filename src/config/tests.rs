@@ -127,8 +127,7 @@ fn all_problems_are_told_at_once() {
     expected.sort_unstable();
     assert_eq!(problems, expected);
     let report = case.load().unwrap_err().to_string();
-    for part in
-        ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset LOG_DIR", "\"maybe\""]
+    for part in ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset LOG_DIR", "\"maybe\""]
     {
         assert!(report.contains(part), "{part}: {report}");
     }

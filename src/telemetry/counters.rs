@@ -68,6 +68,16 @@ counters! {
     analyses_requested;
     /// Analyses that were stored.
     analyses_done;
+    /// Requests to the AI service.
+    ai_calls;
+    /// Requests to the AI service that failed.
+    ai_failures;
+    /// Tokens that the AI service read.
+    ai_input_tokens;
+    /// Tokens that the AI service wrote.
+    ai_output_tokens;
+    /// Times that the AI service was left alone for a while.
+    ai_rests;
     /// Times that the mirror was written.
     mirror_writes;
     /// Times that the mirror could not be written.

@@ -32,6 +32,7 @@ const MUTED: &[&str] = &[
     "lapin",
     "mongodb",
     "rustls",
+    "reqwest",
 ];
 
 /// How a log line looks.
@@ -212,6 +213,7 @@ pub(super) mod tests {
                 tracing::error!(target: "chromiumoxide_cdp", "f");
                 tracing::error!(target: "tungstenite::protocol", "g");
                 tracing::error!(target: "hyper_util::client", "h");
+                tracing::error!(target: "reqwest::connect", "r");
                 tracing::error!(target: "foreign", "i");
             });
             lines.iter().map(|line| line["msg"].as_str().unwrap().to_owned()).collect::<String>()

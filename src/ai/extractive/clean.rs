@@ -9,7 +9,7 @@ const MOST_MARKS: usize = 4;
 
 /// The text in NFKC, at most `limit` characters, line breaks as `\n`, other white space as one blank,
 /// without control, zero-width, bidirectional, private-use and tag characters.
-pub(super) fn clean(text: &str, limit: usize) -> String {
+pub(in crate::ai) fn clean(text: &str, limit: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(limit));
     let mut marks = 0;
     // Twice: a compatibility form may unfold into many characters (U+FDFA into 18).
@@ -34,7 +34,7 @@ pub(super) fn clean(text: &str, limit: usize) -> String {
 }
 
 /// The text on one line.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+pub(in crate::ai) fn one_line(text: &str, limit: usize) -> String {
     clean(text, limit).replace('\n', " ")
 }
 

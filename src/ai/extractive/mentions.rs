@@ -12,7 +12,7 @@ const MOST: usize = 20;
 /// Longer addresses are cut off the list, not shortened: half a link is a wrong one.
 const LONGEST_LINK: usize = 2_000;
 /// Stands in a text where a link was. A control character, so that no message can hold it.
-pub(super) const LINK: char = '\u{1}';
+pub(in crate::ai) const LINK: char = '\u{1}';
 
 /// The pattern of a file that is compiled in; a test holds that it compiles.
 #[expect(clippy::expect_used, reason = "a constant pattern: the tests of this file compile it")]
@@ -32,7 +32,7 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The text with [`LINK`] in place of every address, and the links among them (http, https, www) in
 /// order of appearance.
-pub(super) fn without_links(text: &str) -> (String, Vec<String>) {
+pub(in crate::ai) fn without_links(text: &str) -> (String, Vec<String>) {
     let mut links = Vec::new();
     let mut rest = String::with_capacity(text.len());
     let mut end = 0;
@@ -84,7 +84,7 @@ static AMOUNT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The amounts in a text, as written, in order of appearance.
-pub(super) fn money(text: &str) -> impl Iterator<Item = String> {
+pub(in crate::ai) fn money(text: &str) -> impl Iterator<Item = String> {
     let digit = move |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     AMOUNT
         .find_iter(text)
@@ -100,7 +100,7 @@ pub(super) fn money(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Each once, in the order of the last appearance, the newest [`MOST`].
-pub(super) fn newest(found: impl Iterator<Item = String>) -> Vec<String> {
+pub(in crate::ai) fn newest(found: impl Iterator<Item = String>) -> Vec<String> {
     let all: Vec<String> = found.collect();
     let mut seen = std::collections::HashSet::new();
     let mut newest: Vec<String> = all.into_iter().rev().filter(|one| seen.insert(one.clone())).take(MOST).collect();

@@ -17,9 +17,9 @@
 //! comes in (see the limits in `reading` and `rank`), and what goes out holds no control
 //! character, no order-changing mark and, outside of `links`, no link.
 
-mod clean;
+pub(super) mod clean;
 mod language;
-mod mentions;
+pub(super) mod mentions;
 mod rank;
 mod reading;
 mod reply;
@@ -32,9 +32,9 @@ mod words;
 
 use async_trait::async_trait;
 
-use self::reading::Reading;
+use self::reading::{LONGEST_MESSAGE, Reading};
 use super::error::AiError;
-use crate::domain::{Text, Usage, Verdict};
+use crate::domain::{Message, Text, Usage, Verdict};
 use crate::ports::{Analyst, AnalystRequest, Reply};
 
 /// The name under which the built-in analyst answers.
@@ -73,6 +73,18 @@ impl Analyst for Extractive {
     }
 }
 
+/// The links and the amounts of money in these messages, newest last: facts that no model is asked for.
+pub(super) fn mentioned(messages: &[Message]) -> (Vec<String>, Vec<String>) {
+    let texts: Vec<String> =
+        messages.iter().map(|message| clean::clean(message.text.expose(), LONGEST_MESSAGE)).collect();
+    let links = texts.iter().flat_map(|text| mentions::without_links(text).1);
+    let money = texts.iter().flat_map(|text| {
+        let (rest, _) = mentions::without_links(text);
+        mentions::money(&rest).collect::<Vec<_>>()
+    });
+    (mentions::newest(links), mentions::newest(money))
+}
+
 /// The answer about one conversation.
 fn verdict(request: &AnalystRequest) -> Verdict {
     let reading = Reading::of(request);
@@ -101,4 +113,4 @@ fn texts(found: Vec<String>) -> Vec<Text> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use crate::domain::{Direction, Message, MessageKey};
 use crate::ports::AnalystRequest;
 
 /// Of one message, so many characters are read.
-const LONGEST_MESSAGE: usize = 20_000;
+pub(super) const LONGEST_MESSAGE: usize = 20_000;
 /// Of all messages together, the newest so many bytes are read: about 20,000 messages.
 const LONGEST_CONVERSATION: usize = 2_000_000;
 /// Of one sentence, so many words are looked at.

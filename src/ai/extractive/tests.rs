@@ -26,17 +26,17 @@ fn message(direction: Direction, author: &str, text: &str) -> Message {
 }
 
 /// Something that the other side said.
-pub(super) fn said(author: &str, text: &str) -> Message {
+pub(in crate::ai) fn said(author: &str, text: &str) -> Message {
     message(Direction::In, author, text)
 }
 
 /// Something that the owner said.
-pub(super) fn me(text: &str) -> Message {
+pub(in crate::ai) fn me(text: &str) -> Message {
     message(Direction::Out, "Owner", text)
 }
 
 /// A conversation with Mia.
-pub(super) fn request(messages: Vec<Message>) -> AnalystRequest {
+pub(in crate::ai) fn request(messages: Vec<Message>) -> AnalystRequest {
     asked("Mia", messages)
 }
 

@@ -18,8 +18,7 @@ pub(super) fn body(ask: &Ask<'_>) -> Value {
         Role::Assistant => json!({ "role": "assistant", "content": text.trim_end() }),
     };
     let messages: Vec<Value> = ask.turns.iter().map(turn).collect();
-    let mut body =
-        json!({ "model": ask.model, "system": ask.system, "messages": messages, "max_tokens": ask.limit });
+    let mut body = json!({ "model": ask.model, "system": ask.system, "messages": messages, "max_tokens": ask.limit });
     if ask.rung == Some(Rung::Schema) {
         body["output_config"] = json!({ "format": { "type": "json_schema", "schema": schema::answer() } });
     }

@@ -25,8 +25,9 @@ fn pattern(text: &str) -> Regex {
 }
 
 /// HTML, its entities, and Markdown that leads somewhere or loads something.
-static MARKUP: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)</?[a-z][a-z0-9-]*(?:[\s/>]|$)|<!|<\?|&(?:#x?[0-9a-f]+|[a-z]{2,8});|\]\s?\(|!\[|```|\{\{|\$\{"));
+static MARKUP: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)</?[a-z][a-z0-9-]*(?:[\s/>]|$)|<!|<\?|&(?:#x?[0-9a-f]+|[a-z]{2,8});|\]\s?\(|!\[|```|\{\{|\$\{")
+});
 
 /// A web site without a scheme, as sheets and messengers turn it into a link.
 static SITE: LazyLock<Regex> = LazyLock::new(|| {
@@ -66,7 +67,8 @@ fn gives_away(text: &str, secret: &str) -> bool {
         let inner = folded(inner);
         [inner.chars().rev().collect(), inner]
     }));
-    let pieces: Vec<&str> = (0..=secret.len().saturating_sub(PIECE)).filter_map(|at| secret.get(at..at + PIECE)).collect();
+    let pieces: Vec<&str> =
+        (0..=secret.len().saturating_sub(PIECE)).filter_map(|at| secret.get(at..at + PIECE)).collect();
     dresses.iter().any(|dress| pieces.iter().any(|piece| dress.contains(piece)))
 }
 
@@ -162,7 +164,8 @@ pub(super) fn flaw(field: &'static str, text: &str) -> Option<Flaw> {
 fn is_encoded(run: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| run.bytes().any(|b| kind(&b));
     run.len() >= 64 || (has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)) || {
-        let turns = run.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
+        let turns =
+            run.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
         turns.count() >= 4
     }
 }
@@ -175,7 +178,10 @@ mod tests {
     use crate::ai::service::question::Marks;
 
     fn question() -> Question {
-        let marks = Marks { canary: "bcdfghjkmnpq23456789rstv".to_owned(), boundary: "BOUNDARY-zzxx".to_owned() + "wwvvttssrrqqppnn" };
+        let marks = Marks {
+            canary: "bcdfghjkmnpq23456789rstv".to_owned(),
+            boundary: "BOUNDARY-zzxx".to_owned() + "wwvvttssrrqqppnn",
+        };
         let system = "You read one private chat and describe it for its owner in plain words. bcdfghjkmnpq23456789rstv";
         Question::new(&request(vec![said("Mia", "hi")]), system.to_owned(), marks, &mut Mask::new(false), 1_000)
     }

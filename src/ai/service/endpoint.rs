@@ -155,7 +155,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The id that the service gave the request, if it looks like one.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = ["x-request-id", "request-id"].into_iter().find_map(|name| headers.get(name)?.to_str().ok())?;
-    let fits = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let fits =
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     fits.then(|| id.to_owned())
 }
 

@@ -156,13 +156,21 @@ mod tests {
             (429, r#"{"error":{"code":"rate_limit_exceeded"}}"#, Code::AiRateLimited),
             (429, "slow down", Code::AiRateLimited),
             (402, "", Code::AiQuotaExhausted),
-            (400, r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#, Code::AiQuotaExhausted),
+            (
+                400,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
+                Code::AiQuotaExhausted,
+            ),
             (401, r#"{"error":{"code":"invalid_api_key"}}"#, Code::AiAuth),
             (403, r#"{"type":"error","error":{"type":"permission_error"}}"#, Code::AiAuth),
             (404, r#"{"error":{"code":"model_not_found"}}"#, Code::AiModelUnknown),
             (404, "<html>", Code::AiModelUnknown),
             (400, r#"{"error":{"code":"content_filter"}}"#, Code::AiRefused),
-            (400, r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached."}}"#, Code::AiCutOff),
+            (
+                400,
+                r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached."}}"#,
+                Code::AiCutOff,
+            ),
             (400, r#"{"error":"'response_format.type' must be 'json_schema' or 'text'"}"#, Code::AiRejected),
             (400, r#"{"error":{"code":"context_length_exceeded"}}"#, Code::AiRejected),
             (413, "", Code::AiRejected),
@@ -180,7 +188,9 @@ mod tests {
 
     #[test]
     fn what_is_the_services_fault_never_becomes_a_dead_letter() {
-        for (status, body) in [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (500, ""), (302, "")] {
+        for (status, body) in
+            [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (500, ""), (302, "")]
+        {
             let error = judge(status, body);
             assert!(error.class().is_retryable() && error.scope() == Scope::Process, "{status}: {error:?}");
         }
@@ -199,7 +209,8 @@ mod tests {
         #[test]
         fn no_body_breaks_it_and_none_is_repeated(status in 300u16..600, body in ".{0,200}") {
             let error = judge(status, &format!("canary-{body}"));
-            prop_assert!(!format!("{error} {error:?}").contains("canary"));
+            let told = format!("{error} {error:?}");
+            prop_assert!(!told.contains("canary"), "{}", told);
         }
     }
 }

@@ -28,17 +28,18 @@ pub(super) const FIELDS: [&str; 10] = [
 
 static ANSWER: LazyLock<Value> = LazyLock::new(|| {
     let text = |description: &str| json!({ "type": "string", "description": description });
-    let text_or_null = |description: &str| {
-        json!({ "anyOf": [{ "type": "string" }, { "type": "null" }], "description": description })
-    };
-    let texts = |description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": description });
+    let text_or_null =
+        |description: &str| json!({ "anyOf": [{ "type": "string" }, { "type": "null" }], "description": description });
+    let texts =
+        |description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": description });
     let word = |words: &[&str]| json!({ "type": "string", "enum": words });
     let object = |properties: Value| {
         let required: Vec<&String> = properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
         json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
     };
     let risks: Vec<&str> = Risk::ALL.iter().map(|risk| risk.as_str()).collect();
-    let flag = object(json!({ "risk": word(&risks), "messages": texts("ids of the messages that show it, such as m3") }));
+    let flag =
+        object(json!({ "risk": word(&risks), "messages": texts("ids of the messages that show it, such as m3") }));
     object(json!({
         "summary": text("two or three sentences"),
         "topics": texts("up to five key words, the most important first"),
@@ -81,7 +82,8 @@ mod tests {
         assert_eq!(found.len(), 2);
         for object in found {
             assert_eq!(object["additionalProperties"], false);
-            let mut required: Vec<&str> = object["required"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
+            let mut required: Vec<&str> =
+                object["required"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
             let mut names: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             (required.sort_unstable(), names.sort_unstable());
             assert_eq!(required, names);

@@ -14,6 +14,8 @@ use super::question::Question;
 use super::schema::FIELDS;
 use crate::domain::{MessageKey, Priority, Risk, RiskFlag, Sentiment};
 
+/// The field by which an answer is told from other JSON.
+pub(super) const MARK: &str = "summary";
 /// The longest summary, in characters.
 const SUMMARY: usize = 1_500;
 /// The longest of the other texts.
@@ -121,12 +123,15 @@ fn language(object: &Map<String, Value>) -> Result<Option<String>, Flaw> {
         value => value.as_str().ok_or(Flaw::Wrong(field))?,
     };
     let mut parts = tag.split('-');
-    let has_language = parts.next().is_some_and(|part| {
-        (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase())
-    });
+    let has_language =
+        parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase()));
     let rest: Vec<&str> = parts.collect();
     let fits = |part: &&str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    if has_language && rest.len() <= 3 && rest.iter().all(fits) { Ok(Some(tag.to_owned())) } else { Err(Flaw::Wrong(field)) }
+    if has_language && rest.len() <= 3 && rest.iter().all(fits) {
+        Ok(Some(tag.to_owned()))
+    } else {
+        Err(Flaw::Wrong(field))
+    }
 }
 
 fn follow_up(object: &Map<String, Value>, day: Date) -> Result<Option<Date>, Flaw> {
@@ -199,7 +204,10 @@ mod tests {
         let question = question();
         let answer = answer(&good(), &question, jiff::civil::date(2026, 11, 21)).unwrap();
         assert_eq!(answer.risk_flags[0].messages, [question.messages[0], question.messages[2]]);
-        assert_eq!((answer.language.as_deref(), answer.follow_up), (Some("pt-BR"), Some(jiff::civil::date(2026, 11, 27))));
+        assert_eq!(
+            (answer.language.as_deref(), answer.follow_up),
+            (Some("pt-BR"), Some(jiff::civil::date(2026, 11, 27)))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! | file | of |
 //! |---|---|
+//! | [`ai`] | calls of an AI service |
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
 //! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
 //! | [`program`] | browser, HTTP, start and stop |
@@ -10,10 +11,12 @@
 //! [`crate::domain::Text`]. Messages are constant, so that equal lines can be found; what differs
 //! stands in fields, dotted by entity (`account.id`, `error.code`, `duration_ms`).
 
+pub mod ai;
 pub mod collect;
 pub mod pipeline;
 pub mod program;
 
+pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
     AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
