@@ -56,9 +56,15 @@ impl Mask {
             return text.to_owned();
         }
         let mut text = LOOKALIKE.replace_all(text, "($1)").into_owned();
-        for (from, to) in secrets::find(&text).into_iter().rev() {
-            let placeholder = self.placeholder(Kind::Secret, &text[from..to]);
-            text.replace_range(from..to, &placeholder);
+        for (kind, find) in
+            [(Kind::Secret, secrets::find as fn(&str) -> Vec<(usize, usize)>), (Kind::Card, private::cards)]
+        {
+            let found = find(&text);
+            // Numbered from the left, replaced from the right, where nothing moves what is still to come.
+            let names: Vec<String> = found.iter().map(|(from, to)| self.placeholder(kind, &text[*from..*to])).collect();
+            for ((from, to), name) in found.into_iter().zip(names).rev() {
+                text.replace_range(from..to, &name);
+            }
         }
         for (kind, rule) in private::RULES.iter() {
             let hide = |found: &Captures<'_>| {

@@ -6,14 +6,13 @@ use regex::Regex;
 
 use super::{Kind, pattern};
 
-/// In the order in which they are looked for: a card number would pass for a phone number.
-pub(super) static RULES: LazyLock<[(Kind, Regex); 3]> = LazyLock::new(|| {
+/// Digits in groups, at least as many as a card has.
+static GROUPS: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9](?:[ -]?[0-9]){12,}"));
+
+/// E-mail addresses and phone numbers.
+pub(super) static RULES: LazyLock<[(Kind, Regex); 2]> = LazyLock::new(|| {
     [
-        (
-            Kind::Email,
-            pattern(r"[\p{L}\p{N}._%+-]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.){1,4}\p{L}{2,24}"),
-        ),
-        (Kind::Card, pattern(r"\b[2-6][0-9](?:[ -]?[0-9]){10,16}[0-9]\b")),
+        (Kind::Email, pattern(r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,24}")),
         (
             Kind::Phone,
             pattern(concat!(
@@ -29,12 +28,31 @@ pub(super) static RULES: LazyLock<[(Kind, Regex); 3]> = LazyLock::new(|| {
 
 /// What a pattern alone can't say.
 pub(super) fn is_real(kind: Kind, found: &str) -> bool {
-    let digits: Vec<u32> = found.chars().filter_map(|c| c.to_digit(10)).collect();
-    match kind {
-        Kind::Card => (13..=19).contains(&digits.len()) && has_check_digit(&digits),
-        Kind::Phone => (8..=15).contains(&digits.len()),
-        Kind::Email | Kind::Secret => true,
+    kind != Kind::Phone || (8..=15).contains(&found.bytes().filter(u8::is_ascii_digit).count())
+}
+
+/// Where card numbers stand, in bytes, from left to right. A number may stand beside another with nothing
+/// but a blank between them, so that every row of whole groups is tried.
+pub(super) fn cards(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for groups in GROUPS.find_iter(text) {
+        let bytes = groups.as_str().as_bytes();
+        let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        let begins = |at: &usize| is_digit(*at) && (*at == 0 || !is_digit(at - 1));
+        let mut free = 0;
+        for from in (0..bytes.len()).filter(begins) {
+            let ends = (from + 13..=bytes.len()).filter(|to| is_digit(to - 1) && !is_digit(*to)).take(8);
+            let is_card = |to: &usize| {
+                let digits: Vec<u32> = bytes[from..*to].iter().filter_map(|b| char::from(*b).to_digit(10)).collect();
+                (13..=19).contains(&digits.len()) && (2..=6).contains(&digits[0]) && has_check_digit(&digits)
+            };
+            if let Some(to) = ends.filter(is_card).last().filter(|_| from >= free) {
+                found.push((groups.start() + from, groups.start() + to));
+                free = to;
+            }
+        }
     }
+    found
 }
 
 /// The check of Luhn: every second digit from the right counts twice.

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexSet};
+use regex::Regex;
 
 use super::pattern;
 
@@ -42,7 +42,11 @@ const RULES: [Rule; 46] = [
     rule("openai-like", r"\b(sk-(?:[a-z0-9]{2,10}-)*[A-Za-z0-9_-]{32,200})", 3.5),
     rule("huggingface", r"\b(hf_[a-zA-Z]{34})\b", 2.0),
     rule("perplexity", r"\b(pplx-[a-zA-Z0-9]{48})\b", 4.0),
-    rule("cohere", r#"(?i)(?:cohere|co_api_key)[\w .-]{0,20}['"]?\s?(?:[=:>]|is|\s)\s?['"]?([a-zA-Z0-9]{40})\b"#, 4.0),
+    rule(
+        "cohere",
+        r#"(?i)(?:cohere|co_api_key)[A-Za-z0-9_ .-]{0,20}['"]?\s?(?:[=:>]|is|\s)\s?['"]?([a-zA-Z0-9]{40})\b"#,
+        4.0,
+    ),
     rule("github-pat", r"\b(ghp_[0-9a-zA-Z]{36})\b", 3.0),
     rule("github-fine-grained", r"\b(github_pat_[A-Za-z0-9_]{82})\b", 3.0),
     rule("github-oauth", r"\b(gho_[0-9a-zA-Z]{36})\b", 3.0),
@@ -57,10 +61,10 @@ const RULES: [Rule; 46] = [
     rule("slack-webhook", r"(hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{43,56})", 0.0),
     rule(
         "telegram",
-        r"(?i)(?:telegram|tgbot|bot)[\w .-]{0,20}['\x22]?\s?(?:[=:/]|is|\s)\s?['\x22]?([0-9]{5,16}:(?-i:A)[A-Za-z0-9_-]{34})",
+        r"(?i)(?:telegram|tgbot|bot)[A-Za-z0-9_ .-]{0,20}['\x22]?\s?(?:[=:/]|is|\s)\s?['\x22]?([0-9]{5,16}:(?-i:A)[A-Za-z0-9_-]{34})",
         0.0,
     ),
-    rule("discord", r"(?i)discord[\w .-]{0,20}['\x22]?\s?(?:[=:]|is|\s)\s?['\x22]?([a-f0-9]{64})\b", 0.0),
+    rule("discord", r"(?i)discord[A-Za-z0-9_ .-]{0,20}['\x22]?\s?(?:[=:]|is|\s)\s?['\x22]?([a-f0-9]{64})\b", 0.0),
     rule("stripe", r"\b((?:sk|rk)_(?:test|live|prod)_[a-zA-Z0-9]{10,99})\b", 2.0),
     rule("twilio", r"\b(SK[0-9a-fA-F]{32})\b", 3.0),
     rule("sendgrid", r"\b(SG\.[A-Za-z0-9_=.-]{66})", 2.0),
@@ -79,31 +83,22 @@ const RULES: [Rule; 46] = [
     rule("connection-http", r"\b(https?://[^\s:/@]{1,100}:[^\s/@]{1,200}@)", 0.0),
     rule(
         "generic",
-        r#"(?i)(?:access|auth|api|credential|creds|key|passw(?:or)?d|secret|token)[\w .-]{0,20}['"]?\s?(?:=|:|:=|=>)\s?['"]?([\w.=-]{10,150})"#,
+        r#"(?i)(?:access|auth|api|credential|creds|key|passw(?:or)?d|secret|token)[A-Za-z0-9_ .-]{0,20}['"]?\s?(?:=|:|:=|=>)\s?['"]?([A-Za-z0-9_.=-]{10,150})"#,
         3.5,
     ),
 ];
 
-struct Compiled {
-    any: RegexSet,
-    each: Vec<Regex>,
-}
-
-#[expect(clippy::expect_used, reason = "constant patterns: the tests of this file compile them")]
-static COMPILED: LazyLock<Compiled> = LazyLock::new(|| Compiled {
-    any: RegexSet::new(RULES.iter().map(|rule| rule.pattern)).expect("constant patterns"),
-    each: RULES.iter().map(|rule| pattern(rule.pattern)).collect(),
-});
+static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| RULES.iter().map(|rule| pattern(rule.pattern)).collect());
 
 /// Where secrets stand, in bytes, from left to right and apart from each other.
 pub(super) fn find(text: &str) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
-    for index in COMPILED.any.matches(text) {
-        for captures in COMPILED.each[index].captures_iter(text) {
+    for (rule, form) in RULES.iter().zip(COMPILED.iter()) {
+        for captures in form.captures_iter(text) {
             let Some(secret) = captures.get(1).or_else(|| captures.get(0)) else { continue };
             let (from, to) = (secret.start(), secret.end());
             let is_apart = found.iter().all(|(a, b)| to <= *a || *b <= from);
-            if is_apart && entropy(secret.as_str()) >= RULES[index].entropy {
+            if is_apart && entropy(secret.as_str()) >= rule.entropy {
                 found.push((from, to));
             }
         }
@@ -234,7 +229,7 @@ mod tests {
         let samples = samples();
         assert_eq!(samples.iter().map(|sample| sample.0).collect::<Vec<_>>(), RULES.map(|rule| rule.name));
         for (index, (name, secret, neighbour)) in samples.iter().enumerate() {
-            let rule = &COMPILED.each[index];
+            let rule = &COMPILED[index];
             let by_rule = |text: &str| {
                 rule.captures_iter(text).any(|captures| {
                     entropy(captures.get(1).or_else(|| captures.get(0)).unwrap().as_str()) >= RULES[index].entropy
