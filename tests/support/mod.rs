@@ -6,6 +6,7 @@
 #![allow(dead_code)] // each test binary uses its own part of the harness
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod ai;
 pub mod processes;
 
 use std::collections::BTreeMap;
