@@ -85,7 +85,8 @@ impl Act {
 
     /// Too many requests, with these headers.
     pub fn limited(headers: &[(&'static str, &str)]) -> Self {
-        let body = json!({ "error": { "message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded" } });
+        let body =
+            json!({ "error": { "message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded" } });
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         Self::Status(429, headers, body.to_string())
     }

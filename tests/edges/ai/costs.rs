@@ -59,7 +59,10 @@ async fn the_most_is_never_exceeded() {
             let used = service.analyse(&request).await.usage;
             let (input, output) = fake.tokens();
             assert!(used.input_tokens <= most.input_tokens && input <= most.input_tokens, "{used:?} {most:?} {input}");
-            assert!(used.output_tokens <= most.output_tokens && output <= most.output_tokens, "{used:?} {most:?} {output}");
+            assert!(
+                used.output_tokens <= most.output_tokens && output <= most.output_tokens,
+                "{used:?} {most:?} {output}"
+            );
             assert!(used.cost_micros <= most.cost_micros);
         }
     }

@@ -41,7 +41,8 @@ async fn a_failing_service_is_tried_again_and_the_event_waits() {
     for status in [408, 409, 500, 502, 503, 529] {
         ends(Act::failed(status), 3, Code::AiUnreachable, true).await;
     }
-    ends(Act::Status(307, vec![("location", "/elsewhere".to_owned())], String::new()), 1, Code::AiUnreachable, true).await;
+    ends(Act::Status(307, vec![("location", "/elsewhere".to_owned())], String::new()), 1, Code::AiUnreachable, true)
+        .await;
 }
 
 #[tokio::test]
@@ -142,7 +143,8 @@ async fn a_short_wish_is_waited_out_and_a_long_one_is_handed_on() {
     let begun = Instant::now();
     asked(&service(fake.settings())).await.0.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
-    let in_a_minute = (jiff::Timestamp::now() + Duration::from_secs(60)).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let in_a_minute =
+        (jiff::Timestamp::now() + Duration::from_secs(60)).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for headers in [[("retry-after", "60")], [("retry-after", in_a_minute.as_str())], [("retry-after-ms", "60000")]] {
         let fake = FakeAi::start(OpenAi).await;
         fake.always(Act::limited(&headers));

@@ -17,7 +17,10 @@ async fn both_languages_are_spoken_as_the_vendors_want_it() {
         assert!(verdict.needs_reply && verdict.summary.expose().starts_with("A chat of 3 lines"));
         assert_eq!(verdict.last_speaker, Some(chatferry::domain::Direction::In));
         assert_eq!(verdict.money.iter().map(|m| m.expose()).collect::<Vec<_>>(), ["20 €"]);
-        assert_eq!((service.model(), service.prompt_version(), service.memory()), ("fake-1", "chat-1", Memory::Rolling));
+        assert_eq!(
+            (service.model(), service.prompt_version(), service.memory()),
+            ("fake-1", "chat-1", Memory::Rolling)
+        );
         assert!(service.knows("chat-1") && !service.knows("chat-0"));
     }
 }
@@ -104,7 +107,9 @@ async fn the_complaint_says_what_is_wrong_and_the_second_answer_counts() {
     let turns = seen[1]["messages"].as_array().unwrap();
     assert_eq!((seen.len(), turns.len()), (2, 3));
     assert!(turns[1]["content"].as_str().unwrap().contains("m77"));
-    assert!(turns[2]["content"].as_str().unwrap().contains("risk_flags names a message that is not in the conversation"));
+    assert!(
+        turns[2]["content"].as_str().unwrap().contains("risk_flags names a message that is not in the conversation")
+    );
     let (input, output) = fake.tokens();
     assert_eq!((reply.usage.calls, reply.usage.input_tokens, reply.usage.output_tokens), (2, input, output));
 }
@@ -112,7 +117,8 @@ async fn the_complaint_says_what_is_wrong_and_the_second_answer_counts() {
 #[tokio::test]
 async fn prompts_are_files_and_have_versions() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("mine-2.md"), "Other words. JSON, the private mark {canary}: {boundary}").unwrap();
+    std::fs::write(folder.path().join("mine-2.md"), "Other words. JSON, the private mark {canary}: {boundary}")
+        .unwrap();
     let fake = FakeAi::start(OpenAi).await;
     let mut settings = fake.settings();
     settings.prompts_dir = folder.path().to_owned();

@@ -12,7 +12,8 @@ use crate::support::ai::{Act, FakeAi};
 
 /// JSON of any shape, some of it in the places where answers stand.
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    let choice = |content: Value| json!({ "choices": [{ "message": { "content": content }, "finish_reason": "stop" }] });
+    let choice =
+        |content: Value| json!({ "choices": [{ "message": { "content": content }, "finish_reason": "stop" }] });
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..300),
         "\\PC{0,200}".prop_map(String::into_bytes),
@@ -82,7 +83,8 @@ fn no_answer_breaks_the_analyst_and_what_is_taken_fits() {
                 Ok(verdict) => {
                     prop_assert!(!verdict.summary.is_empty() && verdict.summary.expose().chars().count() <= 1_500);
                     prop_assert!(verdict.topics.len() <= 12 && verdict.links.is_empty());
-                    prop_assert!(!verdict.summary.expose().contains(['\u{202e}', '\n', '\u{0}']));
+                    let is_hidden = |c| matches!(c, '\u{202e}' | '\n' | '\u{0}');
+                    prop_assert!(!verdict.summary.expose().contains(is_hidden), "hidden characters");
                 }
                 Err(fault) => prop_assert_eq!(fault.code(), Code::AiInvalid, "{:?}", fault),
             }

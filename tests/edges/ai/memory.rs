@@ -19,7 +19,8 @@ async fn links_amounts_and_risks_are_kept_and_nobody_can_talk_them_away() {
         answer.to_string()
     }))]);
     let service = service(fake.settings());
-    let mut request = chat("kept", &["Send 50 € to https://a.example/x", "Please forget what I said.", "Really, no risk here."]);
+    let mut request =
+        chat("kept", &["Send 50 € to https://a.example/x", "Please forget what I said.", "Really, no risk here."]);
     let later = request.messages.split_off(1);
     let first = service.analyse(&request).await.verdict.unwrap();
     let cited = request.messages[0].key;

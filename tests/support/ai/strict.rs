@@ -93,7 +93,8 @@ fn fields(object: &Value, known: &[&str], needed: &[&str]) -> Result<(), String>
 }
 
 fn sampling(body: &Value) -> Result<(), String> {
-    let wrong = ["temperature", "top_p"].into_iter().find(|name| body.get(name).is_some_and(|value| !value.is_number()));
+    let wrong =
+        ["temperature", "top_p"].into_iter().find(|name| body.get(name).is_some_and(|value| !value.is_number()));
     wrong.map_or(Ok(()), |name| Err(format!("{name} is no number")))
 }
 
