@@ -48,7 +48,7 @@ impl Ladder {
     }
 
     /// The rung to begin with, and those below it.
-    pub(super) fn from_here(&self) -> impl Iterator<Item = Rung> + use<> {
+    pub(super) fn rungs_left(&self) -> impl Iterator<Item = Rung> + use<> {
         let at = usize::from(self.at.load(Ordering::Relaxed)).min(self.rungs.len() - 1);
         self.rungs[at..].iter().copied()
     }
@@ -69,11 +69,11 @@ mod tests {
     #[test]
     fn what_was_accepted_is_where_the_next_question_begins() {
         let ladder = Ladder::new(AiProvider::OpenAi);
-        assert_eq!(ladder.from_here().collect::<Vec<_>>(), [Rung::Schema, Rung::Object, Rung::Words]);
+        assert_eq!(ladder.rungs_left().collect::<Vec<_>>(), [Rung::Schema, Rung::Object, Rung::Words]);
         assert!(ladder.settle_on(Rung::Object) && !ladder.settle_on(Rung::Object));
-        assert_eq!(ladder.from_here().collect::<Vec<_>>(), [Rung::Object, Rung::Words]);
+        assert_eq!(ladder.rungs_left().collect::<Vec<_>>(), [Rung::Object, Rung::Words]);
         let other = Ladder::new(AiProvider::Anthropic);
         assert!(!other.settle_on(Rung::Object));
-        assert_eq!(other.from_here().collect::<Vec<_>>(), [Rung::Schema, Rung::Words]);
+        assert_eq!(other.rungs_left().collect::<Vec<_>>(), [Rung::Schema, Rung::Words]);
     }
 }

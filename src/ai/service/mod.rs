@@ -136,7 +136,7 @@ impl Service {
         turns: &[(Role, String)],
         account: &mut Account,
     ) -> Result<Completion, AiError> {
-        let mut rungs = self.ladder.from_here().peekable();
+        let mut rungs = self.ladder.rungs_left().peekable();
         loop {
             let Some(rung) = rungs.next() else { return Err(AiError::Interrupted) };
             let system = question.instructions(rung);

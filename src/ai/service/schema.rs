@@ -85,7 +85,8 @@ mod tests {
             let mut required: Vec<&str> =
                 object["required"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
             let mut names: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-            (required.sort_unstable(), names.sort_unstable());
+            required.sort_unstable();
+            names.sort_unstable();
             assert_eq!(required, names);
         }
         let mut fields = FIELDS;

@@ -1,8 +1,7 @@
 //! No key, no chat and no answer in any line that any library writes at any level.
 //!
 //! What is listened to here is more than what a log shows: every target at trace, those that the program
-//! mutes included. Only what the transport itself writes of the bytes on the wire is left to the muting, and
-//! a test holds that those are muted.
+//! mutes included.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

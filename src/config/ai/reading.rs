@@ -1,182 +1,28 @@
-//! Which AI service is asked, how, and what it may cost.
-//!
-//! A setting of a service without a service is a problem: whoever sets a key believes that it is used.
-//! The key may be read again from its file while the program runs, so that it can be changed without a
-//! restart; until then it is known as it was at the start.
+//! Reads the settings of an AI service, and says what contradicts what.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::reader::Reader;
-use super::secret;
-use super::table::{self, Kind, Setting};
-use super::value::Shown;
-
-/// Which language the service speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AiProvider {
-    /// `POST /chat/completions`: the vendor, and many servers that imitate it.
-    OpenAi,
-    /// `POST /messages`.
-    Anthropic,
-}
-
-impl AiProvider {
-    /// The word of the setting.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-        }
-    }
-
-    const fn address(self) -> &'static str {
-        match self {
-            Self::OpenAi => "https://api.openai.com/v1",
-            Self::Anthropic => "https://api.anthropic.com/v1",
-        }
-    }
-}
-
-/// The key of the service.
-#[derive(Debug, Clone)]
-pub struct ApiKey {
-    value: SecretString,
-    file: Option<PathBuf>,
-}
-
-impl ApiKey {
-    /// A key that stays.
-    pub fn fixed(value: impl Into<String>) -> Self {
-        Self { value: SecretString::from(value.into()), file: None }
-    }
-
-    /// The key as it was at the start.
-    pub const fn value(&self) -> &SecretString {
-        &self.value
-    }
-
-    /// When its file was last written; `None` if there is no file, or nobody can tell.
-    pub fn written_at(&self) -> Option<SystemTime> {
-        std::fs::metadata(self.file.as_ref()?).and_then(|file| file.modified()).ok()
-    }
-
-    /// The key as its file holds it now; `None` if there is no file, or it can't be used.
-    pub fn read_again(&self) -> Option<SecretString> {
-        secret::read(self.file.as_ref()?).ok().filter(is_header_value)
-    }
-}
-
-/// What a million tokens cost, in millionths of the currency.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Price(pub u64);
-
-impl Price {
-    /// An amount with a point and at most six decimals.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(whole) || !is_number(decimals) || decimals.len() > 6 {
-            return None;
-        }
-        let micros =
-            whole.parse::<u64>().ok()?.checked_mul(1_000_000)? + format!("{decimals:0<6}").parse::<u64>().ok()?;
-        (micros <= 10_000_000_000).then_some(Self(micros))
-    }
-}
-
-impl Shown for Price {
-    fn shown(&self) -> String {
-        let decimals = format!("{:06}", self.0 % 1_000_000);
-        match decimals.trim_end_matches('0') {
-            "" => (self.0 / 1_000_000).to_string(),
-            decimals => format!("{}.{decimals}", self.0 / 1_000_000),
-        }
-    }
-}
-
-/// An AI service.
-#[derive(Debug, Clone)]
-pub struct AiSettings {
-    /// Its language.
-    pub provider: AiProvider,
-    /// Its address, up to `/v1`, without a slash at the end.
-    pub url: Url,
-    /// Its key; `None`: none is sent.
-    pub key: Option<ApiKey>,
-    /// Which model.
-    pub model: String,
-    /// Whether private data is masked before it goes there.
-    pub mask: bool,
-    /// The price of questions.
-    pub price_input: Price,
-    /// The price of answers.
-    pub price_output: Price,
-    /// At most so many requests in a minute.
-    pub requests_per_minute: u32,
-    /// At most so many at once.
-    pub concurrency: u32,
-    /// The longest time for one.
-    pub timeout: Duration,
-    /// Roughly so many tokens of question.
-    pub context_tokens: u32,
-    /// At most so many tokens of answer.
-    pub max_output_tokens: u32,
-    /// The folder of the operator's prompts; it need not exist.
-    pub prompts_dir: PathBuf,
-    /// Which prompt is asked; `None`: the newest built-in one.
-    pub prompt_version: Option<String>,
-    /// Sampling parameters, only where they were set.
-    pub temperature: Option<f64>,
-    /// As above.
-    pub top_p: Option<f64>,
-}
-
-impl AiSettings {
-    /// The settings of a service at this address without anything else set.
-    pub fn new(provider: AiProvider, url: Url, model: impl Into<String>) -> Self {
-        Self {
-            provider,
-            mask: !is_loopback(&url),
-            url,
-            key: None,
-            model: model.into(),
-            price_input: Price::default(),
-            price_output: Price::default(),
-            requests_per_minute: 60,
-            concurrency: 4,
-            timeout: Duration::from_secs(60),
-            context_tokens: 16_000,
-            max_output_tokens: 2_000,
-            prompts_dir: PathBuf::new(),
-            prompt_version: None,
-            temperature: None,
-            top_p: None,
-        }
-    }
-
-    /// Its host, for people.
-    pub fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
-    }
-}
+use super::super::reader::Reader;
+use super::super::table::{self, Kind, Setting};
+use super::super::value::Shown;
+use super::{AiProvider, AiSettings, ApiKey, Price};
 
 /// What AI_PROVIDER says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    Extractive,
-    Service(AiProvider),
+    BuiltIn,
+    External(AiProvider),
 }
 
 impl Wanted {
     fn parse(word: &str) -> Option<Self> {
         match word {
-            "extractive" => Some(Self::Extractive),
-            "openai" => Some(Self::Service(AiProvider::OpenAi)),
-            "anthropic" => Some(Self::Service(AiProvider::Anthropic)),
+            "extractive" => Some(Self::BuiltIn),
+            "openai" => Some(Self::External(AiProvider::OpenAi)),
+            "anthropic" => Some(Self::External(AiProvider::Anthropic)),
             _ => None,
         }
     }
@@ -185,8 +31,8 @@ impl Wanted {
 impl Shown for Wanted {
     fn shown(&self) -> String {
         match self {
-            Self::Extractive => "extractive",
-            Self::Service(provider) => provider.as_str(),
+            Self::BuiltIn => "extractive",
+            Self::External(provider) => provider.as_str(),
         }
         .to_owned()
     }
@@ -248,7 +94,7 @@ impl Shown for Url {
 
 impl Reader {
     /// The AI service, `Some(None)` for the built-in analyst; `None` after a problem.
-    pub(super) fn ai(&mut self, data_dir: Option<&Path>) -> Option<Option<AiSettings>> {
+    pub(in crate::config) fn ai(&mut self, data_dir: Option<&Path>) -> Option<Option<AiSettings>> {
         let before = self.problem_count();
         let wanted = self.optional(&table::AI_PROVIDER, Wanted::parse);
         let url = self.optional(&table::AI_API_URL, parse_api_url);
@@ -271,9 +117,9 @@ impl Reader {
             return None;
         }
         let provider = match (wanted, &url) {
-            (Some(Wanted::Service(provider)), _) => provider,
+            (Some(Wanted::External(provider)), _) => provider,
             (None, Some(_)) => AiProvider::OpenAi,
-            (Some(Wanted::Extractive) | None, _) => {
+            (Some(Wanted::BuiltIn) | None, _) => {
                 let set = [
                     (&table::AI_API_URL, url.is_some()),
                     (&table::AI_API_KEY, key.is_some()),
@@ -349,7 +195,7 @@ fn parse_api_url(text: &str) -> Option<Url> {
 }
 
 /// True for this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -376,7 +222,7 @@ fn parse_up_to_two(text: &str) -> Option<f64> {
 }
 
 /// A header can carry it.
-fn is_header_value(key: &SecretString) -> bool {
+pub(super) fn is_header_value(key: &SecretString) -> bool {
     let key = key.expose_secret();
     !key.is_empty() && key.len() <= 4_096 && key.bytes().all(|b| b.is_ascii_graphic())
 }
