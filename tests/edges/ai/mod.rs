@@ -9,6 +9,7 @@ mod keys;
 mod memory;
 mod private;
 mod probing;
+mod program;
 mod silence;
 
 use std::sync::{Arc, Once};
