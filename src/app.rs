@@ -258,7 +258,10 @@ impl App {
         let version = analyst.prompt_version();
         let scheduler =
             Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
-        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        let mut analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        if let Some(ai) = &self.config.ai {
+            analyze = analyze.with_parallel(u16::try_from(ai.concurrency).unwrap_or(u16::MAX));
+        }
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         if roles.contains(&Role::Archive) {

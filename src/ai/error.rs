@@ -62,6 +62,9 @@ pub enum Flaw {
     /// Nothing in it.
     #[error("the answer is empty")]
     Empty,
+    /// Longer than any answer can be.
+    #[error("the answer is far too long")]
+    Endless,
     /// No JSON object.
     #[error("the answer holds no JSON object")]
     NoObject,

@@ -10,4 +10,4 @@ pub mod service;
 
 pub use error::AiError;
 pub use extractive::Extractive;
-pub use service::Service;
+pub use service::AiService;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ai::{Extractive, Service};
+use crate::ai::{AiService, Extractive};
 use crate::config::Config;
 use crate::fault::AnyFault;
 use crate::ports::{Analyst, Clock};
@@ -14,7 +14,7 @@ use crate::telemetry::Counters;
 /// `config-invalid`: a prompt can't be used, or no certificates are found on this machine.
 pub fn analyst(config: &Config, clock: Arc<dyn Clock>, counters: Arc<Counters>) -> Result<Arc<dyn Analyst>, AnyFault> {
     Ok(match &config.ai {
-        Some(settings) => Arc::new(Service::new(settings.clone(), clock, counters)?),
+        Some(settings) => Arc::new(AiService::new(settings.clone(), clock, counters)?),
         None => Arc::new(Extractive::new()),
     })
 }

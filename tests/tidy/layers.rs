@@ -34,7 +34,7 @@ const ABOVE: &[&str] = &["app", "cli"];
 
 /// What only [`ABOVE`]'s first may name: everything else speaks to ports.
 const ADAPTERS: [&str; 8] =
-    ["EmbeddedBus", "RabbitBus", "SqliteStore", "MongoStore", "Extractive", "Service", "Workbook", "Chromium"];
+    ["EmbeddedBus", "RabbitBus", "SqliteStore", "MongoStore", "Extractive", "AiService", "Workbook", "Chromium"];
 
 fn may_import(room: &str, other: &str) -> bool {
     if let Some(height) = ABOVE.iter().position(|above| *above == room) {

@@ -12,6 +12,7 @@ use regex::Regex;
 use super::super::error::{Flaw, Leak};
 use super::super::extractive::clean::clean;
 use super::super::extractive::mentions::without_links;
+use super::mask::without_placeholders;
 use super::question::Question;
 
 /// So many characters of a mark in a row give it away.
@@ -151,6 +152,7 @@ fn pieces(text: &str) -> HashSet<String> {
 
 /// What keeps the clean text of a field from being shown.
 pub(super) fn flaw(field: &'static str, text: &str) -> Option<Flaw> {
+    let text = &*without_placeholders(text);
     if without_links(text).0 != text || SITE.is_match(text) {
         return Some(Flaw::Link(field));
     }
@@ -254,7 +256,7 @@ mod tests {
         for good in [
             "Mia asks for 12.50 € by Friday; 5 < 6, a <3 and Tom & Ann.",
             "Donaudampfschifffahrtsgesellschaftskapitän und so weiter",
-            "They met at 7:30 (maybe 8) on [EMAIL_1].",
+            "They met at 7:30 (maybe 8) on [EMAIL_1] (private), or![PHONE_12](work).",
             "He works on Node.js and earns 3.5k a month.",
             "Ends here.So it goes. And/or so.",
         ] {

@@ -115,17 +115,28 @@ impl Endpoint {
             Err(_) if status != 200 => Vec::new(),
             Err(error) => return Err(self.unreachable(lost(&error))),
         };
-        if status != 200 {
+        let refused = |status, body: &[u8]| {
             let after = wait::wished(&headers, self.clock.now());
             let (request_id, host, model) = (request_id(&headers), &self.host, &self.model);
-            return Err(Refusal { status, body: &body, request_id, after, host, model, limit }.judge());
+            Refusal { status, body, request_id, after, host, model, limit }.judge()
+        };
+        if status != 200 {
+            return Err(refused(status, &body));
         }
         let not_an_answer = |what| AiError::NotAnAnswer { what, said: said() };
         if !is_json(&headers) {
             return Err(not_an_answer("it is not JSON"));
         }
-        let body: Value = serde_json::from_slice(&body).map_err(|_| not_an_answer("its JSON is broken"))?;
-        dialect::read(self.provider, &body).map_err(not_an_answer)
+        let value: Value = serde_json::from_slice(&body).map_err(|_| not_an_answer("its JSON is broken"))?;
+        match dialect::read(self.provider, &value) {
+            Ok(completion) => Ok(completion),
+            // Services in front of others have begun to answer with 200 before they know.
+            Err(_) if value.get("error").is_some_and(|error| !error.is_null()) => {
+                let status = value["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+                Err(refused(status.filter(|status| (400..600).contains(status)).unwrap_or(502), &body))
+            }
+            Err(what) => Err(not_an_answer(what)),
+        }
     }
 
     fn unreachable(&self, lost: Lost) -> AiError {

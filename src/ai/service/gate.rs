@@ -14,7 +14,7 @@ use super::allowance::is_short;
 use crate::fault::{Code, Fault};
 use crate::resilience::{Breaker, BreakerSettings, Permit, Quota};
 
-/// Half of the calls of two minutes failed, or nearly all took longer than half the time they may take.
+/// It opens when half of the calls of two minutes failed, or nine of ten took nearly all the time that they may.
 fn breaker(timeout: Duration) -> BreakerSettings {
     BreakerSettings {
         window: Duration::from_secs(120),

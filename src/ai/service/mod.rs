@@ -65,7 +65,7 @@ const PROBING: Duration = Duration::from_secs(30);
 const SHOWN_AGAIN: usize = 8_000;
 
 /// An AI service.
-pub struct Service {
+pub struct AiService {
     settings: AiSettings,
     prompts: Prompts,
     version: String,
@@ -81,7 +81,7 @@ struct Account {
     allowance: Allowance,
 }
 
-impl Service {
+impl AiService {
     /// The service of these settings. Asks nothing yet.
     ///
     /// # Errors
@@ -234,7 +234,7 @@ fn complaint(flaw: Flaw) -> String {
 }
 
 #[async_trait]
-impl Analyst for Service {
+impl Analyst for AiService {
     fn model(&self) -> &str {
         &self.settings.model
     }

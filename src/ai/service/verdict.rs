@@ -15,6 +15,8 @@ use super::{contain, parse, verify};
 use crate::domain::{RiskFlag, Text, Verdict};
 use crate::ports::AnalystRequest;
 
+/// The longest text that is looked at, in bytes: ten times the longest answer that fits.
+const LONGEST: usize = 128 * 1024;
 /// Of one risk, the newest so many messages are named.
 const NAMED: usize = 20;
 
@@ -34,6 +36,9 @@ pub(super) fn of(
         return Err(AiError::Refused);
     }
     let text = parse::without_thinking(&said.text);
+    if text.len() > LONGEST {
+        return Err(AiError::Invalid(Flaw::Endless));
+    }
     let object = parse::object(&text, verify::MARK);
     let shown = object.as_ref().map(verify::texts).unwrap_or_default();
     if let Some(leak) = contain::leak(question, &text, &shown) {

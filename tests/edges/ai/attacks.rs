@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use chatferry::ai::Service;
+use chatferry::ai::AiService;
 use chatferry::config::AiProvider::{Anthropic, OpenAi};
 use chatferry::domain::Verdict;
 use chatferry::fault::{Code, Scope};
@@ -194,7 +194,7 @@ fn assert_silent(attack: &Attack, asked: &Asked, told: &str) {
 }
 
 /// Asks about the chat of an attack, with a model that obeys.
-async fn attacked(attack: &Attack, fake: &FakeAi, service: &Service) {
+async fn attacked(attack: &Attack, fake: &FakeAi, service: &AiService) {
     let last_question: Arc<Mutex<Option<Asked>>> = Arc::default();
     let (obeys, seen) = (attack.clone(), last_question.clone());
     fake.always(Act::Think(Arc::new(move |asked| {

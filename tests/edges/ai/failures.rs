@@ -46,6 +46,14 @@ async fn a_failing_service_is_tried_again_and_the_event_waits() {
 }
 
 #[tokio::test]
+async fn an_error_behind_a_status_of_200_is_an_error() {
+    let act = |body: &str| Act::Garbage(body.as_bytes().to_vec());
+    ends(act("{\"error\": {\"code\": 429, \"message\": \"slow down\"}}"), 3, Code::AiRateLimited, true).await;
+    ends(act("{\"error\": {\"code\": 402, \"message\": \"pay\"}}"), 1, Code::AiQuotaExhausted, true).await;
+    ends(act("{\"error\": \"the model has crashed\"}"), 3, Code::AiUnreachable, true).await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_asked_for_once_more_only() {
     ends(Act::Reset, 2, Code::AiUnreachable, true).await;
     ends(Act::ResetInTheMiddle, 2, Code::AiUnreachable, true).await;
@@ -61,6 +69,7 @@ async fn a_refusal_a_filter_and_a_cut_are_final() {
 
 #[tokio::test]
 async fn an_answer_that_can_not_be_used_is_complained_of_once() {
+    ends(Act::Say("x".repeat(200_000)), 2, Code::AiInvalid, false).await;
     for text in ["", "I don't know.", "{}", "[1, 2]", "null", "{\"summary\": \"x\"}"] {
         ends(Act::Say(text.to_owned()), 2, Code::AiInvalid, false).await;
     }

@@ -14,7 +14,7 @@ mod silence;
 
 use std::sync::{Arc, Once};
 
-use chatferry::ai::Service;
+use chatferry::ai::AiService;
 use chatferry::config::AiSettings;
 use chatferry::domain::{AccountId, ConversationKey, Direction, Message, MessageKey, Precision, Text, Usage, Verdict};
 use chatferry::fault::{AnyFault, Code};
@@ -30,9 +30,9 @@ fn choose_crypto() {
 }
 
 /// The analyst of these settings.
-fn service(settings: AiSettings) -> Service {
+fn service(settings: AiSettings) -> AiService {
     choose_crypto();
-    Service::new(settings, Arc::new(SystemClock), Arc::new(Counters::default())).unwrap()
+    AiService::new(settings, Arc::new(SystemClock), Arc::new(Counters::default())).unwrap()
 }
 
 /// A conversation of the title `Mia` with these messages: `>` before a text means that the owner wrote it.
@@ -71,7 +71,7 @@ fn plain() -> AnalystRequest {
 }
 
 /// What the analyst makes of a plain conversation.
-async fn asked(service: &Service) -> (Result<Verdict, AnyFault>, Usage) {
+async fn asked(service: &AiService) -> (Result<Verdict, AnyFault>, Usage) {
     let reply = service.analyse(&plain()).await;
     (reply.verdict, reply.usage)
 }

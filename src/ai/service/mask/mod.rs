@@ -18,6 +18,11 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("constant pattern")
 }
 
+/// The text with a plain word in place of each placeholder, for checks that brackets would mislead.
+pub(super) fn without_placeholders(text: &str) -> std::borrow::Cow<'_, str> {
+    LOOKALIKE.replace_all(text, "it")
+}
+
 /// What is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
