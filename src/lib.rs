@@ -9,7 +9,7 @@
 //! | [`fault`] | class × scope × code of everything that can go wrong |
 //! | [`domain`] | ids, accounts, conversations, messages, analyses, events; pure |
 //! | [`config`] | settings, where each value came from, secrets |
-//! | [`resilience`] | retry schedule and pace; pure |
+//! | [`resilience`] | retry schedule, pace, quota, circuit breaker; pure |
 //! | [`lifecycle`] | soft stop → drain with a deadline → hard stop; crash points for tests |
 //! | [`telemetry`] | logs, counters, progress |
 //! | [`sqlite`] | one embedded database file: opening, migrating, the writer thread |
@@ -18,7 +18,7 @@
 //! | [`browser`] | Chromium: process, containment, page agent |
 //! | [`bus`] | the embedded queue; RabbitMQ; the topology |
 //! | [`store`] | the embedded store |
-//! | [`ai`] | the extractive analyst |
+//! | [`ai`] | the extractive analyst; AI services |
 //! | [`mirror`] | the local workbook |
 //! | [`collect`] | one account's life: login, list, history, spool, relay |
 //! | [`consume`] | runner; archive, analyze, mirror, scheduler |
