@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod ai;
+pub mod ear;
 pub mod processes;
 
 use std::collections::BTreeMap;

@@ -40,6 +40,10 @@ static SITE: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
+/// An e-mail address, which is no web site.
+static MAIL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,24}"));
+
 /// A run without blanks that is longer than words are.
 static RUN: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/=_%-]{32,}"));
 
@@ -61,9 +65,9 @@ fn gives_away(text: &str, secret: &str) -> bool {
     let plain = folded(text);
     let backwards: String = plain.chars().rev().collect();
     let rotated: String = plain.chars().map(rot13).collect();
-    // Letters that look alike in other scripts are not folded by NFKC; but a mark is drawn without vowels, and
-    // of the letters left so few have such twins that eight in a row are found all the same.
-    let mut dresses = vec![plain, backwards, rotated];
+    // Spelt with a word for each letter.
+    let initials: String = text.split_whitespace().filter_map(|word| folded(word).chars().next()).collect();
+    let mut dresses = vec![plain, backwards, rotated, initials];
     dresses.extend(decoded(text).iter().flat_map(|inner| {
         let inner = folded(inner);
         [inner.chars().rev().collect(), inner]
@@ -73,9 +77,41 @@ fn gives_away(text: &str, secret: &str) -> bool {
     dresses.iter().any(|dress| pieces.iter().any(|piece| dress.contains(piece)))
 }
 
-/// Lower-case letters and digits only.
+/// Lower-case letters and digits only; letters of other scripts that look like them count as what they
+/// look like.
 fn folded(text: &str) -> String {
-    clean(text, usize::MAX).chars().flat_map(char::to_lowercase).filter(char::is_ascii_alphanumeric).collect()
+    clean(text, usize::MAX)
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(latin)
+        .filter(char::is_ascii_alphanumeric)
+        .collect()
+}
+
+/// The Latin twin of a Cyrillic or Greek letter.
+fn latin(c: char) -> char {
+    const TWINS: [(char, &str); 19] = [
+        ('b', "вьƅβ"),
+        ('c', "сϲⅽ"),
+        ('d', "ԁժ"),
+        ('f', "ғϝ"),
+        ('g', "ɡց"),
+        ('h', "һнհ"),
+        ('j', "јϳ"),
+        ('k', "кκ"),
+        ('m', "мϻ"),
+        ('n', "пոη"),
+        ('p', "рρ"),
+        ('q', "ԛգ"),
+        ('r', "гᴦ"),
+        ('s', "ѕꜱ"),
+        ('t', "тτ"),
+        ('v', "νѵ"),
+        ('w', "ԝωѡ"),
+        ('x', "хχ"),
+        ('z', "ᴢʐ"),
+    ];
+    TWINS.iter().find(|(_, twins)| twins.contains(c)).map_or(c, |(latin, _)| *latin)
 }
 
 fn rot13(c: char) -> char {
@@ -153,7 +189,7 @@ fn pieces(text: &str) -> HashSet<String> {
 /// What keeps the clean text of a field from being shown.
 pub(super) fn flaw(field: &'static str, text: &str) -> Option<Flaw> {
     let text = &*without_placeholders(text);
-    if without_links(text).0 != text || SITE.is_match(text) {
+    if without_links(text).0 != text || SITE.is_match(&MAIL.replace_all(text, "it")) {
         return Some(Flaw::Link(field));
     }
     if MARKUP.is_match(text) {
@@ -213,6 +249,8 @@ mod tests {
             canary.chars().map(rot13).collect(),
             "YmNkZmdoamttbnBxMjM0NTY3ODlyc3R2".to_owned(),
             "x YmNkZmdoamttbnBxMjM0 NTY3ODlyc3R2".to_owned(),
+            "bсdfgһjкmпрq".to_owned(),
+            "Bravo Charlie Delta Foxtrot Golf Hotel Juliett Kilo Mike".to_owned(),
         ] {
             let said = format!("The token is: {dress}.");
             assert_eq!(leak(&question, &said, &[]), Some(Leak::Canary), "{dress}");
@@ -257,6 +295,7 @@ mod tests {
             "Mia asks for 12.50 € by Friday; 5 < 6, a <3 and Tom & Ann.",
             "Donaudampfschifffahrtsgesellschaftskapitän und so weiter",
             "They met at 7:30 (maybe 8) on [EMAIL_1] (private), or![PHONE_12](work).",
+            "Her address is mia.k@gmail.com, she says.",
             "He works on Node.js and earns 3.5k a month.",
             "Ends here.So it goes. And/or so.",
         ] {

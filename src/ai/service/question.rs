@@ -39,10 +39,10 @@ impl Marks {
     }
 }
 
-/// Random lower-case letters and digits, without vowels, so that they form no word. From the keys that the
-/// system draws for hash maps.
+/// Random lower-case letters without vowels, so that they form no word. From the keys that the system draws
+/// for hash maps.
 fn token(length: usize) -> String {
-    const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz23456789";
+    const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
     let mut hasher = blake3::Hasher::new();
     for n in 0u64..4 {
         hasher.update(&RandomState::new().hash_one(n).to_le_bytes());

@@ -5,8 +5,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::super::error::{AiError, Flaw};
+use super::super::extractive::clean::one_line;
 use super::super::extractive::mentioned;
-use super::super::extractive::mentions::{LINK, newest, without_links};
+use super::super::extractive::mentions::newest;
 use super::dialect::{Completion, Finish};
 use super::mask::Mask;
 use super::question::Question;
@@ -62,11 +63,7 @@ fn newest_day(request: &AnalystRequest) -> Date {
 }
 
 fn joined(answer: Answer, request: &AnalystRequest, mask: &Mask) -> Verdict {
-    // A secret that was masked may have been an address: no link is shown outside of the list of links.
-    let shown = |text: &str| {
-        let revealed = mask.reveal(text);
-        Text::from(without_links(&revealed).0.replace(LINK, "(link)"))
-    };
+    let shown = |text: &str| Text::from(revealed(text, mask));
     let all = |texts: &[String]| texts.iter().map(|text| shown(text)).collect();
     let (links, money) = mentioned(&request.messages);
     let (known_links, known_money) =
@@ -92,6 +89,16 @@ fn joined(answer: Answer, request: &AnalystRequest, mask: &Mask) -> Verdict {
         risk_flags: flags(request, answer.risk_flags),
         open_questions: all(&answer.open_questions),
         follow_up: answer.follow_up,
+    }
+}
+
+/// The text with the real values. What was masked as a secret may hold anything between its two ends: a link
+/// or markup is not let in by that door, and then the placeholders stay.
+fn revealed(text: &str, mask: &Mask) -> String {
+    let revealed = one_line(&mask.reveal(text), usize::MAX);
+    match contain::flaw(verify::MARK, &revealed) {
+        Some(Flaw::Link(_) | Flaw::Markup(_)) => text.to_owned(),
+        _ => revealed,
     }
 }
 

@@ -57,6 +57,11 @@ fn dressed(secret: &str, dress: &str) -> String {
             c => c.to_string(),
         }),
         "base64" => base64(secret.as_bytes()),
+        "spelt" => each(|c| format!("{c}-word ")),
+        "cyrillic" => each(|c| {
+            let twin = "сԁɡһјкмпрѕтνх".chars().zip("cdghjkmnpstvx".chars()).find(|(_, latin)| *latin == c);
+            twin.map_or(c, |(twin, _)| twin).to_string()
+        }),
         "first" => secret[..secret.len() / 2].to_owned(),
         "second" => secret[secret.len() / 2..].to_owned(),
         "first_third" => secret[..secret.len() / 3].to_owned(),

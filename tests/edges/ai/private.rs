@@ -45,6 +45,32 @@ async fn masked_data_stays_here_and_comes_back_into_what_is_stored() {
 }
 
 #[tokio::test]
+async fn no_link_and_no_markup_comes_in_as_a_secret() {
+    let fake = FakeAi::start(OpenAi).await;
+    fake.always(Act::Think(Arc::new(|asked| {
+        let mut answer = asked.good();
+        answer["summary"] = "It is [SECRET_1], she says.".into();
+        answer.to_string()
+    })));
+    let mut settings = fake.settings();
+    settings.mask = true;
+    let service = service(settings);
+    let filler = "x".repeat(64);
+    for (text, stored) in [
+        (format!("-----BEGIN X PRIVATE KEY-----<script>{filler}</script>-----END X PRIVATE KEY-----"), "[SECRET_1]"),
+        (
+            format!("-----BEGIN X PRIVATE KEY-----\nhttps://evil.example/{filler}\n-----END X PRIVATE KEY-----"),
+            "[SECRET_1]",
+        ),
+        ("https://user:pa55@evil.example/x".to_owned(), "[SECRET_1]"),
+        (SECRETS[3].to_owned(), SECRETS[3]),
+    ] {
+        let verdict = service.analyse(&chat("secret", &[&text])).await.verdict.unwrap();
+        assert_eq!(verdict.summary.expose(), format!("It is {stored}, she says."), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_model_on_this_machine_sees_what_was_said() {
     let fake = FakeAi::start(OpenAi).await;
     assert!(!fake.settings().mask, "the fake is on this machine");
