@@ -113,11 +113,11 @@ async fn a_history_that_stuck_is_a_gap_until_it_is_read_to_its_start() {
     assert_eq!((again.count("gaps"), again.count("new_messages")), (0, 0));
 }
 
-/// The same as one page that is never loaded again: it asks its server whether it goes on.
+/// The same with ids, so that one row is enough to be known; it asks its server whether it goes on.
 const ASKING: &str = r##"<!doctype html><meta charset="utf-8"><title>A page</title>
 <ul id="list"><li data-id="c1"><b>Mia</b></li></ul>
 <div id="thread" data-id="c1" style="width: 600px; height: 300px; overflow: auto">
-<button id="older">Older</button><div class="m"><p>6</p></div></div>
+<button id="older">Older</button><div class="m" data-id="6"><p>6</p></div></div>
 <script>
 let next = 5, asking = false;
 document.getElementById("older").onclick = async ({ currentTarget: button }) => {
@@ -126,7 +126,7 @@ document.getElementById("older").onclick = async ({ currentTarget: button }) => 
   const healed = next !== 3 || await (await fetch("/healed")).text() === "yes";
   asking = false;
   if (!healed) return;
-  button.insertAdjacentHTML("afterend", `<div class="m"><p>${next}</p></div>`);
+  button.insertAdjacentHTML("afterend", `<div class="m" data-id="${next}"><p>${next}</p></div>`);
   if (--next === 0) button.remove();
 };
 </script>"##;
@@ -138,7 +138,8 @@ async fn a_daemon_reads_a_hole_again_although_nothing_new_shows() {
     let answer = get(async move || if asked.load(Ordering::SeqCst) > 0 { "yes" } else { "no" });
     let router = Router::new().route("/", get(async || Html(ASKING))).route("/healed", answer);
     let site = WebPage::serve_router(router).await;
-    let pack = page_pack(MESSAGES)
+    let identified = MESSAGES.replace("text =", "native_id = { attr = \"data-id\" }\ntext =");
+    let pack = page_pack(&identified)
         .replace("end = \".start\"", "more = \"#older\"\nclick_more = true\nwait = \"300ms\"\nnudges = 1");
     let mut place = place(&site, &pack);
     let daemon = Daemon::start(&mut place).await;
