@@ -122,9 +122,11 @@ impl Question {
 
     /// Tokens of the question in its longest form, never too few.
     pub(super) fn tokens_at_most(&self) -> u64 {
-        // Our own text is plain English, of which a token is never less than two bytes on the whole.
-        let ours = (self.system.len() + 2 * schema::answer().to_string().len()) as u64 / 2;
-        ours + tokens::at_most(&self.user) + 50
+        // Instructions and schema are plain words, which are never as dense as what strangers may write.
+        tokens::of_words(&self.system)
+            + tokens::of_words(&schema::answer().to_string())
+            + tokens::at_most(&self.user)
+            + 50
     }
 }
 

@@ -16,6 +16,12 @@ pub(super) const fn at_most(text: &str) -> u64 {
     text.len() as u64
 }
 
+/// Tokens of plain words, hardly ever too few: three letters each in Latin script, one byte each in others.
+pub(super) fn of_words(text: &str) -> u64 {
+    let ascii = text.bytes().filter(u8::is_ascii).count();
+    (ascii / 3 + (text.len() - ascii) + 1) as u64
+}
+
 /// What so many tokens cost, rounded up, in millionths of the currency.
 pub(super) fn cost(input_tokens: u64, output_tokens: u64, input: Price, output: Price) -> u64 {
     let of = |tokens: u64, price: Price| (u128::from(tokens) * u128::from(price.0)).div_ceil(1_000_000);

@@ -107,7 +107,7 @@ pub static AI_CONCURRENCY: Setting = Setting {
 pub static AI_TIMEOUT: Setting = Setting {
     variable: "AI_TIMEOUT",
     key: "ai.timeout",
-    kind: Kind::Duration(SECOND, 600 * SECOND),
+    kind: Kind::Duration(SECOND, 300 * SECOND),
     default: Some("60s"),
     help: "How long one request to the service may take.",
     obtain: "Longer for a slow model on this machine.",

@@ -69,5 +69,5 @@ async fn the_most_is_never_exceeded() {
     // And it is no figure out of all proportion: a short chat needs no fortune.
     let fake = FakeAi::start(OpenAi).await;
     let most = service(fake.settings()).most(&plain());
-    assert!(most.input_tokens < 25_000 && most.output_tokens == 6_000, "{most:?}");
+    assert!(most.input_tokens < 18_000 && most.output_tokens == 6_000, "{most:?}");
 }
