@@ -82,7 +82,8 @@ struct Account {
 }
 
 impl AiService {
-    /// The service of these settings. Asks nothing yet.
+    /// The service of these settings. Asks nothing yet. The process must have chosen its crypto provider before, as
+    /// `main` does.
     ///
     /// # Errors
     /// `config-invalid`: a prompt can't be used or is not there, or no certificates are found.

@@ -83,6 +83,28 @@ async fn without_the_service_capture_goes_on_and_the_analyses_wait() {
     site.stop().await;
 }
 
+#[tokio::test]
+async fn what_no_repetition_helps_is_a_dead_letter_and_can_be_replayed_when_the_cause_is_mended() {
+    let _turn = turn().await;
+    let site = Site::start(tiny_site()).await.unwrap();
+    let fake = FakeAi::start(OpenAi).await;
+    fake.always(Act::Cut { is_empty: true });
+    let place = with_service(Place::for_site(&site), &fake, "openai");
+    let _browsers = Browsers::of(&place);
+    place.collect_once().await;
+    assert_store_equals_site(&site, &place.exported().await);
+    let run = place.run(&["dead", "list", "--json"]).await.expect_success();
+    let letters: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    assert!(letters.len() >= 5 && letters.iter().all(|letter| letter["code"] == "ai-cut-off"), "{}", run.stdout);
+    assert!(run.stdout.contains("cut off at 2000 tokens"), "{}", run.stdout);
+    assert!(summaries(&place).await.iter().all(String::is_empty));
+    fake.always(Act::Answer);
+    place.run(&["dead", "replay", "--code", "ai-cut-off"]).await.expect_success();
+    place.collect_once().await;
+    assert!(summaries(&place).await.iter().all(|summary| summary.starts_with("A chat of ")));
+    site.stop().await;
+}
+
 /// What the doctor says of the analyst.
 async fn analyst(place: &Place) -> Value {
     let run = place.run(&["doctor", "--json"]).await;
