@@ -42,6 +42,10 @@ pub enum Kind {
     AmqpUrl,
     /// The address of a MongoDB, with the name of a database.
     MongoUri,
+    /// The id of a Google sheet, or its address.
+    SheetId,
+    /// The address of an API.
+    ApiUrl,
 }
 
 impl Kind {
@@ -68,12 +72,18 @@ impl Kind {
             Self::Url => "an https:// address without user name, query and fragment".to_owned(),
             Self::AmqpUrl => "amqp:// or amqps://, user:password@, host and vhost".to_owned(),
             Self::MongoUri => "mongodb:// or mongodb+srv://, host, / and the name of a database".to_owned(),
+            Self::SheetId => {
+                "the id of a Google sheet, or its whole address (https://docs.google.com/spreadsheets/d/…)".to_owned()
+            }
+            Self::ApiUrl => {
+                "an https:// address (http:// on this machine only) without user name, query and fragment".to_owned()
+            }
         }
     }
 
     /// Whether a wrong value may be quoted in a report: not where people might paste a credential.
     pub const fn is_quotable(self) -> bool {
-        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri)
+        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri | Self::ApiUrl)
     }
 }
 

@@ -29,7 +29,7 @@ use super::error::MirrorError;
 use super::rows::{COLUMNS, Cell, TextLimit, conversation_cells, lasting_hash};
 use crate::domain::ids::digest;
 use crate::fault::AnyFault;
-use crate::ports::{Mirror, MirrorOutcome, Projection};
+use crate::ports::{Mirror, MirrorOutcome, Projection, Shown};
 
 /// The workbook's name in the folder.
 pub const XLSX: &str = "summaries.xlsx";
@@ -67,7 +67,7 @@ impl Workbook {
 
 #[async_trait]
 impl Mirror for Workbook {
-    async fn write(&self, projection: &Projection) -> Result<MirrorOutcome, AnyFault> {
+    async fn write(&self, projection: &Projection, _: &Shown) -> Result<MirrorOutcome, AnyFault> {
         let (dir, last) = (self.dir.clone(), Arc::clone(&self.last));
         // Building and syncing the files takes up to a second: not on the threads that run the tasks.
         // A write that was begun is finished even if the caller goes away, which does no harm.

@@ -15,7 +15,7 @@ use crate::mirror::rows::Column;
 use crate::ports::MirrorRow;
 
 async fn write(workbook: &Workbook, projection: &Projection) -> MirrorOutcome {
-    workbook.write(projection).await.unwrap()
+    workbook.write(projection, &HashMap::new()).await.unwrap()
 }
 
 async fn sheets(rows: Vec<MirrorRow>) -> (Range<Data>, Range<Data>) {
@@ -229,7 +229,7 @@ async fn the_files_are_private_and_no_temporary_one_stays() {
 #[tokio::test]
 async fn a_missing_folder_is_for_a_human() {
     let dir = tempfile::tempdir().unwrap();
-    let fault = Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new())).await.unwrap_err();
+    let fault = Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new()), &HashMap::new()).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::MirrorFailed, Class::Permanent));
     assert!(fault.action().starts_with("Create the folder"));
 }
@@ -242,7 +242,7 @@ async fn a_failed_write_is_tried_again_even_if_nothing_changed() {
     // A folder in the way of the second file.
     fs::create_dir(dir.path().join(CSV)).unwrap();
     fs::write(dir.path().join(CSV).join("x"), "").unwrap();
-    let fault = workbook.write(&shown).await.unwrap_err();
+    let fault = workbook.write(&shown, &HashMap::new()).await.unwrap_err();
     assert!(fault.class().is_retryable());
     fs::remove_dir_all(dir.path().join(CSV)).unwrap();
     write(&workbook, &shown).await;
