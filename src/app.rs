@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use url::Url;
 
 mod backbone;
 mod collecting;
+mod mirroring;
 mod roles;
 
 pub use backbone::{Backbone, Events, Records, open_store};
+pub use mirroring::{Mirrors, Place, places};
 pub use roles::Role;
 
 use self::collecting::Collecting;
+use self::mirroring::{Keeping, SHEET_EVERY};
 use crate::ai::Extractive;
 use crate::browser::{Chromium, ChromiumSettings, profile};
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
@@ -27,9 +30,10 @@ use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Ru
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::{Workbook, workbook};
+use crate::mirror::google::{self, SheetError};
+use crate::mirror::{GoogleSheet, workbook};
 use crate::ports::page::Browser;
-use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
+use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack, PackError};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
@@ -69,6 +73,8 @@ pub struct App {
     pub library: Library,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
+    mirrors: Mirrors,
+    mirror_state: watch::Sender<MirrorState>,
     backbone: Backbone,
     data_dir: DataDir,
     identity: String,
@@ -94,6 +100,7 @@ impl App {
         let library = Library::open(&config.selectors_dir)?;
         let counters = Arc::new(Counters::default());
         let identity = data_dir.identity()?;
+        let mirrors = Mirrors::open(&config).await?;
         let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
         Ok(Self {
@@ -106,6 +113,8 @@ impl App {
             counters,
             spool,
             library,
+            mirrors,
+            mirror_state: watch::Sender::default(),
             backbone,
             data_dir,
             identity,
@@ -248,7 +257,7 @@ impl App {
     pub fn start_pipeline(&self, roles: &[Role], mirror_every: Duration) -> Result<Pipeline, AnyFault> {
         let life = &self.lifecycle;
         let analyst: Arc<dyn Analyst> = Arc::new(Extractive::new());
-        let mirror: Arc<dyn Mirror> = Arc::new(Workbook::new(self.data_dir.path()));
+        let mirror = self.mirrors.mirror(self.data_dir.path());
         let news = Arc::new(Notify::new());
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };
         let (store, bus, clock, counters) =
@@ -259,6 +268,8 @@ impl App {
             Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
         let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
+        let mirroring = mirroring.with_state(self.mirror_state.clone());
+        let mirror_every = if self.mirrors.sheet.is_some() { mirror_every.max(SHEET_EVERY) } else { mirror_every };
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         if roles.contains(&Role::Archive) {
             // Two of them: while one waits for the store, the other reads the next batch, and what both have
@@ -271,8 +282,13 @@ impl App {
             scheduler.clone().spawn(life);
         }
         if roles.contains(&Role::Mirror) {
-            self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
-            mirroring.clone().spawn_reconcile();
+            match self.mirrors.sheet.clone() {
+                None => {
+                    self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
+                    mirroring.clone().spawn_reconcile();
+                }
+                Some(sheet) => self.keep_sheet(sheet, mirroring.clone())?,
+            }
         }
         // Whatever the roles: an earlier life may have left something in the spool.
         let relay = Relay {
@@ -287,12 +303,31 @@ impl App {
         Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
     }
 
-    /// Starts the consumers of one queue, which share the journal of what is in hand.
-    fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
+    /// Writes the sheet as a task of the lifecycle, whenever its lease can be had.
+    fn keep_sheet(&self, sheet: Arc<GoogleSheet>, mirroring: Arc<Mirroring>) -> Result<(), AnyFault> {
+        let keeping = Keeping {
+            leased_as: sheet.leased_as().map_err(|_| SheetError::Missing)?,
+            sheet,
+            tenure: self.tenure(),
+            mirroring,
+            bus: self.bus.clone(),
+            journal: self.journal(Queue::Mirror)?,
+            counters: self.counters.clone(),
+        };
+        self.lifecycle.spawn("sheet", keeping.keep());
+        Ok(())
+    }
+
+    /// The journal of what the consumers of a queue have in hand.
+    fn journal(&self, queue: Queue) -> Result<Arc<Journal>, AnyFault> {
         let folder = self.data_dir.path().join("in-hand");
         let journal = std::fs::create_dir_all(&folder).and_then(|()| Journal::open(&folder.join(queue.as_str())));
-        let journal = journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?;
-        let journal = Arc::new(journal);
+        Ok(Arc::new(journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?))
+    }
+
+    /// Starts the consumers of one queue, which share the journal of what is in hand.
+    fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
+        let journal = self.journal(queue)?;
         for handler in handlers {
             Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone())
                 .with_journal(journal.clone())
@@ -321,7 +356,9 @@ impl App {
             writable: Arc::new(unusable),
             started: self.clock.now(),
             version: VERSION,
-            workbook: Some(self.workbook()),
+            workbook: self.config.mirror.workbook.then(|| self.workbook()),
+            sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
+            mirror: self.mirror_state.subscribe(),
         };
         let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());
         self.lifecycle.spawn("web", async move {
@@ -333,7 +370,12 @@ impl App {
         Ok(address)
     }
 
-    /// Where the workbook is.
+    /// Where people find the mirror.
+    pub fn places(&self) -> Vec<Place> {
+        places(&self.config, self.data_dir.path())
+    }
+
+    /// Where the workbook is, if one is written.
     pub fn workbook(&self) -> std::path::PathBuf {
         self.data_dir.path().join(workbook::XLSX)
     }

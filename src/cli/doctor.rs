@@ -20,6 +20,8 @@ use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError, data_dir};
+use crate::mirror::GoogleSheet;
+use crate::mirror::google::{Limits, SheetError};
 use crate::ports::BusState;
 use crate::ports::page::{Browser, SessionRequest};
 use crate::selectors::Library;
@@ -101,7 +103,8 @@ pub async fn run(args: &DoctorArgs, sources: Sources) -> Result<(), Failure> {
         findings.push(store(&config, &account).await);
     }
     findings.push(Finding::ok("analyst", "extractive, built in: no service is asked"));
-    findings.push(mirror(&config));
+    findings.extend(config.mirror.workbook.then(|| workbook(&config)));
+    findings.extend(sheet(&config).await);
     report(&findings, args.json);
     if findings.iter().any(|finding| finding.health == Health::Fault) {
         return Err(Failure::told(exit::FAULTS));
@@ -266,7 +269,22 @@ async fn in_time(part: &'static str, tried: impl Future<Output = Result<Finding,
     }
 }
 
-fn mirror(config: &Config) -> Finding {
+/// Reads the sheet's header, and compares the clocks.
+async fn sheet(config: &Config) -> Option<Finding> {
+    let settings = config.mirror.sheet.clone()?;
+    let tried = async {
+        let sheet = GoogleSheet::open(settings, Limits::default()).await?;
+        let glance = sheet.glance().await?;
+        if let Some(seconds) = glance.clock_off {
+            return Err(SheetError::Clock { seconds: Some(seconds) }.into());
+        }
+        let what = if glance.is_set_up { "read its headers" } else { "can be read; the first write makes its tabs" };
+        Ok(Finding::ok("sheet", format!("{}: {what}", sheet.address())))
+    };
+    Some(in_time("sheet", tried).await)
+}
+
+fn workbook(config: &Config) -> Finding {
     match data_dir::check_writable(&config.data_dir) {
         Ok(()) => Finding::ok("mirror", "the local workbook: its folder can be written"),
         Err(source) => {

@@ -6,12 +6,14 @@
 //! reads the mirror back as truth: it can be deleted at any time and comes again from the store.
 
 pub mod both;
+pub mod difference;
 pub mod error;
 pub mod google;
 pub mod rows;
 pub mod workbook;
 
 pub use both::Both;
+pub use difference::Difference;
 pub use error::MirrorError;
 pub use google::GoogleSheet;
 pub use workbook::Workbook;

@@ -1,6 +1,6 @@
 //! The sheet against the store, cell by cell: what `mirror verify` tells and `mirror rebuild` mends.
 //!
-//! A [`Difference`] names keys, rows and columns, and never what stands in a cell.
+//! Both tabs' formats are people's own affair and are not looked at.
 
 use std::collections::HashMap;
 
@@ -17,49 +17,9 @@ use super::plan;
 use super::setup::{self, Kind};
 use super::value;
 use crate::domain::ConversationKey;
+use crate::mirror::difference::Difference;
 use crate::mirror::rows::{COLUMNS, Column};
 use crate::ports::{MirrorRow, Projection, Shown};
-
-/// Something that the sheet shows otherwise than the store would.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Difference {
-    /// A conversation has no row.
-    Missing {
-        /// Which.
-        key: ConversationKey,
-    },
-    /// A conversation has more than one row.
-    Doubled {
-        /// Which.
-        key: ConversationKey,
-        /// Where.
-        rows: Vec<usize>,
-    },
-    /// Cells of a row show something else.
-    Differs {
-        /// Of which conversation.
-        key: ConversationKey,
-        /// Where.
-        row: usize,
-        /// The headers of the columns.
-        columns: Vec<&'static str>,
-    },
-    /// A row of a conversation that the store does not hold.
-    Orphan {
-        /// Which.
-        key: ConversationKey,
-        /// Where.
-        row: usize,
-    },
-    /// Own cells are filled where no key stands.
-    Keyless {
-        /// Where.
-        row: usize,
-    },
-    /// The tab is not there, or nothing was ever written to it.
-    NotSetUp,
-}
 
 /// What a rebuild must empty.
 #[derive(Debug, Default)]
@@ -79,18 +39,22 @@ pub(super) fn strays(differences: &[Difference]) -> Strays {
                 strays.orphans.insert(*key, [0; 16]);
             }
             Difference::Keyless { row } => strays.keyless.push(*row),
-            Difference::Missing { .. } | Difference::Doubled { .. } | Difference::Differs { .. } | Difference::NotSetUp => {}
+            Difference::Missing { .. } | Difference::Doubled { .. } | Difference::Differs { .. } | Difference::Absent { .. } => {}
         }
     }
     strays
 }
 
+fn absent() -> Difference {
+    Difference::Absent { what: format!("the tab {}", Kind::Conversations.title()) }
+}
+
 /// Reads all that is ours and compares it.
 pub(super) async fn compare(client: &Client, projection: &Projection) -> Result<Vec<Difference>, SheetError> {
     let spreadsheet = client.tabs().await?;
-    let Some(sheet) = setup::find(&spreadsheet, Kind::Conversations) else { return Ok(vec![Difference::NotSetUp]) };
+    let Some(sheet) = setup::find(&spreadsheet, Kind::Conversations) else { return Ok(vec![absent()]) };
     if !cycle::is_ours(client, Kind::Conversations, sheet).await? {
-        return Ok(vec![Difference::NotSetUp]);
+        return Ok(vec![absent()]);
     }
     let tab = setup::tab(sheet).ok_or(garbled(Step::Tabs))?;
     // A person may move columns between the two reads: then once more.

@@ -50,8 +50,10 @@ pub(super) struct Memory {
     certain: Shown,
     /// Rows of a write whose end nobody knows.
     doubtful: HashSet<ConversationKey>,
-    /// Whether the last attempt came to an end that is known.
+    /// True after an attempt whose end nobody knows.
     is_in_doubt: bool,
+    /// What was written last, and where our columns stood then.
+    last: Option<(Layout, Vec<ConversationKey>)>,
     told: Option<Told>,
     /// The wait after failures.
     pub setbacks: Setbacks,
@@ -119,6 +121,11 @@ async fn lap(
 ) -> Result<Lap, SheetError> {
     let tabs = open_tabs(client, memory, permitted).await?;
     let seen = look(client, memory, &tabs.conversations.title, look_further).await?;
+    // Somebody may have put a column between our read and our write; then what was written stands one column beside.
+    if let Some((_, written)) = memory.last.take_if(|(layout, _)| *layout != seen.layout) {
+        noted.retain(|key, _| !written.contains(key));
+        memory.doubtful.extend(written);
+    }
     let is_keyless = |row: &&usize| seen.keys.get(**row - 1).is_none_or(|text| text.trim().is_empty());
     let strays: Vec<usize> = task.keyless.iter().filter(is_keyless).copied().collect();
     let planned = plan::plan(&tabs.conversations.title, &seen, wanted, noted, &strays, BUDGET);
@@ -141,6 +148,7 @@ async fn lap(
         memory.is_in_doubt = true;
         memory.told = None;
         memory.doubtful.extend(plan.shows.iter().map(|(key, _)| *key));
+        memory.last = Some((seen.layout.clone(), plan.shows.iter().map(|(key, _)| *key).collect()));
         let written = client.write(&plan.updates).await?;
         if written < asked {
             return Err(SheetError::Partly { asked, written });

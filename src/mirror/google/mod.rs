@@ -40,7 +40,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-pub use compare::Difference;
 pub use error::SheetError;
 pub use gate::Limits;
 
@@ -50,6 +49,7 @@ use self::setup::Kind;
 use crate::config::GoogleSettings;
 use crate::domain::{AccountId, IdError};
 use crate::fault::AnyFault;
+use crate::mirror::Difference;
 use crate::ports::{Mirror, MirrorOutcome, Projection, Shown};
 
 /// The site under whose name a spreadsheet is leased: leases are for accounts, and this is none.

@@ -12,6 +12,7 @@
 //! replaced one after the other; each is consistent in itself.
 
 mod atomic;
+mod compare;
 mod csv;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -25,6 +26,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::difference::Difference;
 use super::error::MirrorError;
 use super::rows::{COLUMNS, Cell, TextLimit, conversation_cells, lasting_hash};
 use crate::domain::ids::digest;
@@ -62,6 +64,11 @@ impl Workbook {
     /// A workbook in the folder `dir`, which must exist when it is written.
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), last: Arc::default() }
+    }
+
+    /// Compares the files with what the store would show.
+    pub fn compare(&self, projection: &Projection) -> Vec<Difference> {
+        compare::compare(&self.dir, projection)
     }
 }
 

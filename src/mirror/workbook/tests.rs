@@ -277,3 +277,29 @@ async fn a_reader_never_sees_half_a_file() {
     let sizes = reader.await.unwrap();
     assert!(sizes.iter().all(|height| [2, 201].contains(height)), "{sizes:?}");
 }
+
+#[tokio::test]
+async fn what_somebody_changed_in_the_table_is_named_by_key_row_and_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let workbook = Workbook::new(dir.path());
+    let rows: Vec<MirrorRow> = (1..=4).map(|id| row(&id.to_string(), "Mia", "She asks, \"=1\"\nor so.")).collect();
+    let keys: Vec<_> = rows.iter().map(|row| row.conversation.key).collect();
+    let shown = projection(rows[..3].to_vec());
+    assert_eq!(workbook.compare(&shown).len(), 2, "neither file is there");
+    write(&workbook, &shown).await;
+    assert_eq!(workbook.compare(&shown), []);
+    let path = dir.path().join(CSV);
+    let text = fs::read_to_string(&path).unwrap();
+    let second = format!("{}", keys[1]);
+    let (before, after) = text.split_once(&second).unwrap();
+    let edited = format!("{before}{}{after}", keys[3]).replacen(",12,", ",13,", 1);
+    fs::write(&path, edited).unwrap();
+    assert_eq!(
+        workbook.compare(&shown),
+        [
+            Difference::Differs { key: keys[0], row: 2, columns: vec!["messages"] },
+            Difference::Orphan { key: keys[3], row: 3 },
+            Difference::Missing { key: keys[1] },
+        ]
+    );
+}

@@ -1,0 +1,8 @@
+//! The Google sheet: that it shows the store and nothing else changes, whatever happens on the way.
+
+mod columns;
+mod failures;
+mod requests;
+mod rig;
+mod rounds;
+mod setup;
