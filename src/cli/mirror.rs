@@ -94,7 +94,9 @@ pub async fn run(command: MirrorCommand, config: &Config) -> Result<(), Failure>
 
 async fn on(events: &Events, records: &Records, command: MirrorCommand, config: &Config) -> Result<(), Failure> {
     let sheet = match &config.mirror.sheet {
-        Some(settings) => Some(Arc::new(GoogleSheet::open(settings.clone(), Limits::default()).await.map_err(AnyFault::from)?)),
+        Some(settings) => {
+            Some(Arc::new(GoogleSheet::open(settings.clone(), Limits::default()).await.map_err(AnyFault::from)?))
+        }
         None => None,
     };
     let projection = projection::load(&*records.store, &*events.bus, &SystemClock).await?;
@@ -154,7 +156,13 @@ impl Mirrors<'_> {
             let file = self.config.data_dir.join(workbook::XLSX);
             let written = file.metadata().and_then(|meta| meta.modified()).ok();
             let last_write = written.and_then(|at| Timestamp::try_from(at).ok());
-            standing.push(Standing { name: "workbook", at: self.at("workbook"), last_write, written_by: None, fault: None });
+            standing.push(Standing {
+                name: "workbook",
+                at: self.at("workbook"),
+                last_write,
+                written_by: None,
+                fault: None,
+            });
         }
         let shown = self.records.store.mirrored().await?;
         let wanted = self.projection.fingerprints();
@@ -166,7 +174,10 @@ impl Mirrors<'_> {
                 out::line(&format!("{}: {}", mirror.name, mirror.at));
                 out::line(&format!("  last write (UTC): {}", out::time(mirror.last_write)));
                 if mirror.name == "sheet" {
-                    out::line(&format!("  written by: {}", mirror.written_by.as_deref().unwrap_or("no process at the moment")));
+                    out::line(&format!(
+                        "  written by: {}",
+                        mirror.written_by.as_deref().unwrap_or("no process at the moment")
+                    ));
                 }
                 if let Some(fault) = &mirror.fault {
                     out::line(&format!("  FAULT: {} [{}]\n  what to do: {}", fault.sentence, fault.code, fault.action));

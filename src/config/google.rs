@@ -57,14 +57,16 @@ pub(super) fn sheet_id(text: &str) -> Option<String> {
         }
         None => text,
     };
-    let fits = (20..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let fits =
+        (20..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     fits.then(|| id.to_owned())
 }
 
 /// Another address of the API: https, or plain http on this machine; no user name, query or fragment.
 pub(super) fn api_url(text: &str) -> Option<Url> {
     let mut url = Url::parse(text).ok()?;
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !is_plain || !is_safe(&url) {
         return None;
     }
@@ -165,7 +167,12 @@ mod tests {
         ] {
             assert_eq!(sheet_id(&text).as_deref(), Some(ID), "{text}");
         }
-        for bad in ["", "short", "https://docs.google.com/document/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms/edit", "with blanks in an id that is long"] {
+        for bad in [
+            "",
+            "short",
+            "https://docs.google.com/document/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms/edit",
+            "with blanks in an id that is long",
+        ] {
             assert_eq!(sheet_id(bad), None, "{bad}");
         }
     }
@@ -209,7 +216,9 @@ mod tests {
     #[test]
     fn a_file_that_is_no_key_is_refused_with_what_is_wrong_and_none_of_its_content() {
         let key = |token: &str, email: &str| {
-            format!(r#"{{"type":"service_account","client_email":"{email}","private_key":"{PEM}","token_uri":"{token}"}}"#)
+            format!(
+                r#"{{"type":"service_account","client_email":"{email}","private_key":"{PEM}","token_uri":"{token}"}}"#
+            )
         };
         let good = key("https://oauth2.googleapis.com/token", "a@b.iam.gserviceaccount.com");
         assert_eq!(refused(&good, 0o600), "ok");

@@ -138,7 +138,10 @@ impl Reader {
 
     /// True if somebody set it, whether or not the value can be used. To be asked after the setting was read.
     pub(super) fn is_set(&self, setting: &Setting) -> bool {
-        let is_listed = self.listing.iter().any(|listed| listed.variable == setting.variable && listed.origin.place != Place::Default);
+        let is_listed = self
+            .listing
+            .iter()
+            .any(|listed| listed.variable == setting.variable && listed.origin.place != Place::Default);
         is_listed || self.problems.iter().any(|problem| problem.subject == setting.variable)
     }
 

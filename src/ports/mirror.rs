@@ -120,8 +120,17 @@ impl MirrorRow {
     /// A hash of everything that a mirror may show of this row: equal as long as the row looks the same.
     pub fn fingerprint(&self) -> [u8; 16] {
         // Every field by name: a new one must be looked at here before this compiles.
-        let Conversation { key, account, native_id, title, messages, last_message, last_sent_at, updated_at, due_at: _ } =
-            &self.conversation;
+        let Conversation {
+            key,
+            account,
+            native_id,
+            title,
+            messages,
+            last_message,
+            last_sent_at,
+            updated_at,
+            due_at: _,
+        } = &self.conversation;
         let mut fields: Vec<Vec<u8>> = vec![
             key.as_bytes().to_vec(),
             account.to_string().into_bytes(),

@@ -48,7 +48,9 @@ pub fn ends(range: &str) -> (Option<usize>, Option<usize>) {
     let last = cells.rsplit_once(':').map_or(cells, |(_, last)| last);
     let letters: String = last.chars().take_while(char::is_ascii_uppercase).collect();
     let digits = &last[letters.len()..];
-    let place = letters.bytes().fold(0usize, |sum, letter| sum.saturating_mul(26).saturating_add(usize::from(letter - b'A') + 1));
+    let place = letters
+        .bytes()
+        .fold(0usize, |sum, letter| sum.saturating_mul(26).saturating_add(usize::from(letter - b'A') + 1));
     (digits.parse().ok(), (!letters.is_empty()).then_some(place))
 }
 
@@ -59,7 +61,9 @@ mod tests {
 
     #[test]
     fn columns_are_named_as_a_sheet_names_them() {
-        for (index, name) in [(0, "A"), (13, "N"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")] {
+        for (index, name) in
+            [(0, "A"), (13, "N"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")]
+        {
             assert_eq!(column_name(index), name);
         }
     }

@@ -66,7 +66,11 @@ pub(super) fn judge(error: &GoogleError, witness: &Witness, step: Step, account:
         }
         GoogleError::Failure(response) => of_status(response.status().as_u16(), &Value::Null, witness, step, account),
         GoogleError::MissingToken(cause) => Verdict::Error(
-            cause.downcast_ref::<NoToken>().map_or(SheetError::Unavailable { step: Step::Token, what: "no token", after: None }, |none| none.0.clone()),
+            cause
+                .downcast_ref::<NoToken>()
+                .map_or(SheetError::Unavailable { step: Step::Token, what: "no token", after: None }, |none| {
+                    none.0.clone()
+                }),
         ),
         // 200, but the body was cut or is empty: it was done, and nobody was told.
         GoogleError::JsonDecodeError(..) => away("the answer was cut off"),
@@ -82,17 +86,24 @@ pub(super) fn judge(error: &GoogleError, witness: &Witness, step: Step, account:
 fn of_status(status: u16, body: &Value, witness: &Witness, step: Step, account: &ServiceAccount) -> Verdict {
     let after = witness.retry_after;
     let away = |what| SheetError::Unavailable { step, what, after };
-    let says = |words: &str| body["error"]["message"].as_str().is_some_and(|text| text.to_ascii_lowercase().contains(words));
+    let says =
+        |words: &str| body["error"]["message"].as_str().is_some_and(|text| text.to_ascii_lowercase().contains(words));
     let error = match status {
         401 => return Verdict::Unauthorized,
         400 if says("exceeds grid limits") => SheetError::Shrunk,
         400 if says("unable to parse range") => SheetError::TabGone,
         400 if says("limit of 10000000 cells") || says("10000000 cell") => SheetError::Full,
         400 | 403 if says("protected cell") => SheetError::Protected { email: account.email.clone() },
-        403 if has_reason(body, &["RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"]) => {
+        403 if has_reason(
+            body,
+            &["RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"],
+        ) =>
+        {
             SheetError::RateLimited { after }
         }
-        403 if has_reason(body, &["SERVICE_DISABLED", "accessNotConfigured"]) => tokens::trouble(account, KeyTrouble::ApiOff),
+        403 if has_reason(body, &["SERVICE_DISABLED", "accessNotConfigured"]) => {
+            tokens::trouble(account, KeyTrouble::ApiOff)
+        }
         403 => SheetError::NotShared { email: account.email.clone(), writing: step.is_write() },
         404 => SheetError::Missing,
         429 => SheetError::RateLimited { after },
@@ -169,8 +180,20 @@ mod tests {
             (of(503, "canary", ""), Code::SheetUnavailable, "retryable"),
             (of(400, "Range ('T'!A1:B9) exceeds grid limits. canary", ""), Code::SheetUnavailable, "retryable"),
             (of(400, "Unable to parse range: canary", ""), Code::SheetUnavailable, "retryable"),
-            (of(400, "This action would increase the number of cells in the workbook above the limit of 10000000 cells.", ""), Code::SheetFull, "permanent"),
-            (of(400, "You are trying to edit a protected cell or object. canary", ""), Code::SheetNotShared, "permanent"),
+            (
+                of(
+                    400,
+                    "This action would increase the number of cells in the workbook above the limit of 10000000 cells.",
+                    "",
+                ),
+                Code::SheetFull,
+                "permanent",
+            ),
+            (
+                of(400, "You are trying to edit a protected cell or object. canary", ""),
+                Code::SheetNotShared,
+                "permanent",
+            ),
             (of(400, "Invalid value at canary", ""), Code::Internal, "permanent"),
             (of(413, "canary", ""), Code::Internal, "permanent"),
         ] {

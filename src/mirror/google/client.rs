@@ -12,7 +12,9 @@
 //!
 //! Nothing is repeated here but for the 401: whether to try again is decided above, after a new read.
 
-use google_sheets4::api::{BatchUpdateSpreadsheetRequest, BatchUpdateValuesRequest, Request, Scope, Spreadsheet, ValueRange};
+use google_sheets4::api::{
+    BatchUpdateSpreadsheetRequest, BatchUpdateValuesRequest, Request, Scope, Spreadsheet, ValueRange,
+};
 use google_sheets4::common::{Client as HttpClient, Response};
 use google_sheets4::hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use google_sheets4::hyper_util::client::legacy::Client as LegacyClient;
@@ -125,7 +127,8 @@ impl Client {
             Render::Rows => ("ROWS", "UNFORMATTED_VALUE"),
         };
         let answer = ask!(self, Step::Read, {
-            let call = self.hub.spreadsheets().values_batch_get(id).major_dimension(dimension).value_render_option(values);
+            let call =
+                self.hub.spreadsheets().values_batch_get(id).major_dimension(dimension).value_render_option(values);
             let call = call.date_time_render_option("SERIAL_NUMBER");
             ranges.iter().fold(call, |call, range| call.add_ranges(range))
         })?;
@@ -157,7 +160,8 @@ impl Client {
     /// Makes all of these changes, or none.
     pub async fn change(&self, requests: Vec<Request>) -> Result<(), SheetError> {
         let asked = requests.len();
-        let request = BatchUpdateSpreadsheetRequest { requests: Some(requests), ..BatchUpdateSpreadsheetRequest::default() };
+        let request =
+            BatchUpdateSpreadsheetRequest { requests: Some(requests), ..BatchUpdateSpreadsheetRequest::default() };
         let id = &self.settings.sheet_id;
         let answer = ask!(self, Step::Change, self.hub.spreadsheets().batch_update(request.clone(), id))?;
         let is_whole = answer.replies.is_some_and(|replies| replies.len() == asked);

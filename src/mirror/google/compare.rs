@@ -39,7 +39,10 @@ pub(super) fn strays(differences: &[Difference]) -> Strays {
                 strays.orphans.insert(*key, [0; 16]);
             }
             Difference::Keyless { row } => strays.keyless.push(*row),
-            Difference::Missing { .. } | Difference::Doubled { .. } | Difference::Differs { .. } | Difference::Absent { .. } => {}
+            Difference::Missing { .. }
+            | Difference::Doubled { .. }
+            | Difference::Differs { .. }
+            | Difference::Absent { .. } => {}
         }
     }
     strays
@@ -61,18 +64,26 @@ pub(super) async fn compare(client: &Client, projection: &Projection) -> Result<
     for _ in 0..3 {
         let head = client.read(&[a1::row(&tab.title, 1)], Render::Rows).await?;
         let head: Vec<String> = head.first().map(|range| texts(range, 0)).unwrap_or_default();
-        let layout = Layout::find(&head).map_err(|misfit| SheetError::Columns { tab: Kind::Conversations.title(), misfit })?;
+        let layout =
+            Layout::find(&head).map_err(|misfit| SheetError::Columns { tab: Kind::Conversations.title(), misfit })?;
         let blocks = layout.blocks();
-        let ranges: Vec<String> = blocks.iter().map(|block| a1::columns(&tab.title, (block.first, block.last()))).collect();
+        let ranges: Vec<String> =
+            blocks.iter().map(|block| a1::columns(&tab.title, (block.first, block.last()))).collect();
         let read = client.read(&ranges, Render::Rows).await?;
         let is_as_assumed = blocks.iter().zip(&read).all(|(block, range)| {
             let header = texts(range, 0);
-            block.columns.clone().zip(header.iter()).filter(|(column, text)| COLUMNS[*column].header() == text.trim()).count()
+            block
+                .columns
+                .clone()
+                .zip(header.iter())
+                .filter(|(column, text)| COLUMNS[*column].header() == text.trim())
+                .count()
                 == block.columns.len()
         });
         if is_as_assumed {
             let cells = |row: usize, column: Column| {
-                let (block, range) = blocks.iter().zip(&read).find(|(block, _)| block.columns.contains(&(column as usize)))?;
+                let (block, range) =
+                    blocks.iter().zip(&read).find(|(block, _)| block.columns.contains(&(column as usize)))?;
                 range.values.as_ref()?.get(row - 1)?.get(column as usize - block.columns.start)
             };
             let height = read.iter().map(|range| range.values.as_ref().map_or(0, Vec::len)).max().unwrap_or(0);
@@ -88,11 +99,16 @@ fn texts(range: &ValueRange, row: usize) -> Vec<String> {
 }
 
 /// What differs, by rows from the top, then what is missing. `cell` gives what stands in a row (counted from 1).
-fn differences<'v>(projection: &Projection, height: usize, cell: impl Fn(usize, Column) -> Option<&'v Value>) -> Vec<Difference> {
+fn differences<'v>(
+    projection: &Projection,
+    height: usize,
+    cell: impl Fn(usize, Column) -> Option<&'v Value>,
+) -> Vec<Difference> {
     let key_of = |row| cell(row, Column::Key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let keys: Vec<String> = (1..=height).map(key_of).collect();
     let standing = plan::rows_by_key(&keys);
-    let wanted: HashMap<ConversationKey, &MirrorRow> = projection.rows.iter().map(|row| (row.conversation.key, row)).collect();
+    let wanted: HashMap<ConversationKey, &MirrorRow> =
+        projection.rows.iter().map(|row| (row.conversation.key, row)).collect();
     let is_filled = |row: usize| {
         let rest = COLUMNS.into_iter().skip(1).filter_map(|column| cell(row, column));
         rest.into_iter().any(|value| !value.is_null() && value != "")

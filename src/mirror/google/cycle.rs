@@ -26,6 +26,10 @@ use crate::ports::{Projection, Shown};
 
 /// About how many bytes of values one write takes: Google advises 2 MB for a whole request.
 const BUDGET: usize = 1_700_000;
+/// The fingerprint of no row.
+const NOTHING: [u8; 16] = [0; 16];
+/// So many laps may take conversations out before it is given up to see that they are gone: somebody copies them faster.
+const FAREWELLS: u32 = 4;
 /// How often the tabs are looked up anew within one cycle because they changed under its hands.
 const SURPRISES: u32 = 2;
 
@@ -72,17 +76,26 @@ pub(super) type Permitted<'a> = &'a (dyn Fn() -> Result<(), SheetError> + Sync);
 enum Lap {
     Done,
     More,
+    /// Conversations were taken out: whether they are gone is seen by the next read. A write to a row that was sorted away
+    /// meanwhile would leave somebody in the sheet who was erased from the store.
+    Farewell,
     /// It must also be read where people typed.
     LookFurther,
 }
 
 /// Runs a cycle to its end.
-pub(super) async fn run(client: &Client, memory: &mut Memory, task: &Task<'_>, permitted: Permitted<'_>) -> Result<(), SheetError> {
+pub(super) async fn run(
+    client: &Client,
+    memory: &mut Memory,
+    task: &Task<'_>,
+    permitted: Permitted<'_>,
+) -> Result<(), SheetError> {
     let rows = &task.projection.rows;
     let wanted: Vec<Want<'_>> = rows.iter().map(|row| Want { row, fingerprint: row.fingerprint() }).collect();
     let mut noted = task.shown.clone();
     noted.extend(memory.certain.iter().map(|(key, fingerprint)| (*key, *fingerprint)));
-    noted.retain(|key, _| !memory.doubtful.contains(key));
+    // Nobody knows what these show: nothing that is wanted. One that is not wanted any more may stand there all the same.
+    noted.extend(memory.doubtful.iter().map(|key| (*key, NOTHING)));
     let is_shown = || {
         noted.len() == wanted.len()
             && wanted.iter().all(|want| noted.get(&want.row.conversation.key) == Some(&want.fingerprint))
@@ -91,10 +104,14 @@ pub(super) async fn run(client: &Client, memory: &mut Memory, task: &Task<'_>, p
     if !task.is_forced && !memory.is_in_doubt && is_fresh && is_shown() {
         return Ok(());
     }
-    let (mut surprises, mut look_further) = (0, false);
+    let (mut surprises, mut look_further, mut farewells) = (0, false, 0);
     loop {
         permitted()?;
+        if farewells >= FAREWELLS {
+            noted.retain(|key, _| wanted.iter().any(|want| want.row.conversation.key == *key));
+        }
         match lap(client, memory, task, &wanted, &mut noted, look_further, permitted).await {
+            Ok(Lap::Farewell) => farewells += 1,
             Ok(Lap::Done) => break,
             Ok(Lap::More) => {}
             Ok(Lap::LookFurther) => look_further = true,
@@ -123,7 +140,7 @@ async fn lap(
     let seen = look(client, memory, &tabs.conversations.title, look_further).await?;
     // Somebody may have put a column between our read and our write; then what was written stands one column beside.
     if let Some((_, written)) = memory.last.take_if(|(layout, _)| *layout != seen.layout) {
-        noted.retain(|key, _| !written.contains(key));
+        noted.extend(written.iter().map(|key| (*key, NOTHING)));
         memory.doubtful.extend(written);
     }
     let is_keyless = |row: &&usize| seen.keys.get(**row - 1).is_none_or(|text| text.trim().is_empty());
@@ -131,7 +148,7 @@ async fn lap(
     let planned = plan::plan(&tabs.conversations.title, &seen, wanted, noted, &strays, BUDGET);
     let Planned::Write(mut plan) = planned else { return Ok(Lap::LookFurther) };
     let status = &task.projection.status;
-    let is_last = plan.left == 0;
+    let is_last = plan.left == 0 && plan.leaving == 0;
     let is_told = memory.told.is_some_and(|told| told.stands(status));
     let mut asked = plan.rows;
     // With the last rows and not before: `last write` is about all of them.
@@ -164,7 +181,7 @@ async fn lap(
         noted.remove(key);
     }
     if !is_last {
-        return Ok(Lap::More);
+        return Ok(if plan.leaving > 0 { Lap::Farewell } else { Lap::More });
     }
     memory.is_in_doubt = false;
     memory.doubtful.clear();
@@ -175,7 +192,13 @@ async fn lap(
 }
 
 /// Grows a tab ahead of need: a write past its end would be refused as a whole.
-async fn make_room(client: &Client, memory: &mut Memory, kind: Kind, rows: usize, permitted: Permitted<'_>) -> Result<(), SheetError> {
+async fn make_room(
+    client: &Client,
+    memory: &mut Memory,
+    kind: Kind,
+    rows: usize,
+    permitted: Permitted<'_>,
+) -> Result<(), SheetError> {
     let Some(tabs) = memory.tabs.as_mut() else { return Ok(()) };
     let tab = match kind {
         Kind::Conversations => &mut tabs.conversations,
@@ -223,7 +246,10 @@ async fn look(client: &Client, memory: &mut Memory, title: &str, further: bool) 
         if !is_as_assumed {
             continue;
         }
-        let keys: Vec<String> = columns(keys).first().map(|column| column.iter().map(|cell| text(Some(cell))).collect()).unwrap_or_default();
+        let keys: Vec<String> = columns(keys)
+            .first()
+            .map(|column| column.iter().map(|cell| text(Some(cell))).collect())
+            .unwrap_or_default();
         // One answer is of one moment: a key column that does not begin with its own header is no answer to this.
         if keys.first().map(|text| text.trim()) != Some(Column::Key.header()) {
             return Err(garbled(Step::Read));
@@ -255,7 +281,11 @@ fn text(cell: Option<&Value>) -> String {
 ///
 /// # Errors
 /// [`SheetError::Columns`], [`SheetError::Foreign`]: a tab of our name is not ours.
-pub(super) async fn open_tabs(client: &Client, memory: &mut Memory, permitted: Permitted<'_>) -> Result<OpenTabs, SheetError> {
+pub(super) async fn open_tabs(
+    client: &Client,
+    memory: &mut Memory,
+    permitted: Permitted<'_>,
+) -> Result<OpenTabs, SheetError> {
     if let Some(tabs) = &memory.tabs {
         return Ok(OpenTabs { conversations: tabs.conversations.clone(), status: tabs.status.clone() });
     }
@@ -305,11 +335,17 @@ pub(super) struct OpenTabs {
 /// [`SheetError::Columns`] if it was ours before somebody changed its headers, [`SheetError::Foreign`] if it never was.
 pub(super) async fn is_ours(client: &Client, kind: Kind, sheet: &Sheet) -> Result<bool, SheetError> {
     let tab = setup::tab(sheet).ok_or(garbled(Step::Tabs))?;
+    if kind == Kind::Status && tab.id == kind.id() {
+        return Ok(true);
+    }
     let read = client.read(&[a1::row(&tab.title, 1)], Render::Rows).await?;
-    let first: Vec<String> =
-        read.first().and_then(|range| columns(range).first()).map(|row| row.iter().map(|cell| text(Some(cell))).collect()).unwrap_or_default();
+    let first: Vec<String> = read
+        .first()
+        .and_then(|range| columns(range).first())
+        .map(|row| row.iter().map(|cell| text(Some(cell))).collect())
+        .unwrap_or_default();
     let misfit = match kind {
-        Kind::Status if tab.id == kind.id() || first.first().is_some_and(|text| text == status::FIRST_FACT) => return Ok(true),
+        Kind::Status if first.first().is_some_and(|text| text == status::FIRST_FACT) => return Ok(true),
         Kind::Status => Misfit::Blank,
         Kind::Conversations => match Layout::find(&first) {
             Ok(_) => return Ok(true),

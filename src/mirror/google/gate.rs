@@ -114,9 +114,8 @@ mod tests {
     fn each_failure_in_a_row_doubles_the_wait_up_to_a_minute() {
         let (limits, now) = (Limits::default(), Instant::now());
         let mut setbacks = Setbacks::default();
-        let waits: Vec<u64> = (0..9)
-            .map(|_| setbacks.failed(away(), &limits, now, 0.5).wished().unwrap().as_millis() as u64)
-            .collect();
+        let waits: Vec<u64> =
+            (0..9).map(|_| setbacks.failed(away(), &limits, now, 0.5).wished().unwrap().as_millis() as u64).collect();
         assert_eq!(waits, [1_500, 2_500, 4_500, 8_500, 16_500, 32_500, 64_000, 64_000, 64_000]);
         assert!(setbacks.open(now).is_err());
         assert_eq!(setbacks.open(now + Duration::from_secs(60)).unwrap_err().wished(), Some(Duration::from_secs(4)));

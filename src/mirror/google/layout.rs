@@ -36,7 +36,12 @@ impl fmt::Display for Misfit {
             Self::Blank => f.write_str("its first row, which held the headers, is empty"),
             Self::Missing(header) => write!(f, "the header \"{header}\" is missing; it was renamed or deleted"),
             Self::Doubled(header, one, other) => {
-                write!(f, "the header \"{header}\" stands twice, in columns {} and {}", column_name(*one), column_name(*other))
+                write!(
+                    f,
+                    "the header \"{header}\" stands twice, in columns {} and {}",
+                    column_name(*one),
+                    column_name(*other)
+                )
             }
             Self::Moved(header, at) => {
                 write!(f, "the header \"{header}\" was moved; it stands in column {} now", column_name(*at))
@@ -127,7 +132,8 @@ impl Layout {
 /// The column that breaks the order: the one without which the others would stand in order, if one alone does.
 fn moved(at: &[usize]) -> Option<usize> {
     let in_order = |skipped: Option<usize>| {
-        let rest: Vec<usize> = at.iter().enumerate().filter(|(index, _)| Some(*index) != skipped).map(|(_, p)| *p).collect();
+        let rest: Vec<usize> =
+            at.iter().enumerate().filter(|(index, _)| Some(*index) != skipped).map(|(_, p)| *p).collect();
         rest.is_sorted()
     };
     if in_order(None) {
@@ -177,10 +183,27 @@ mod tests {
         };
         assert_eq!(with(&|h| h[9] = "prio".to_owned()), Misfit::Missing("priority"));
         assert_eq!(with(&|h| h[9] = "Priority".to_owned()), Misfit::Missing("priority"));
-        assert_eq!(with(&|h| { h.remove(0); }), Misfit::Missing("key"));
+        assert_eq!(
+            with(&|h| {
+                h.remove(0);
+            }),
+            Misfit::Missing("key")
+        );
         assert_eq!(with(&|h| h.push("summary".to_owned())), Misfit::Doubled("summary", 6, COLUMNS.len()));
-        assert_eq!(with(&|h| { let moved = h.remove(9); h.insert(1, moved); }), Misfit::Moved("priority", 1));
-        assert_eq!(with(&|h| { let moved = h.remove(1); h.insert(12, moved); }), Misfit::Moved("site", 12));
+        assert_eq!(
+            with(&|h| {
+                let moved = h.remove(9);
+                h.insert(1, moved);
+            }),
+            Misfit::Moved("priority", 1)
+        );
+        assert_eq!(
+            with(&|h| {
+                let moved = h.remove(1);
+                h.insert(12, moved);
+            }),
+            Misfit::Moved("site", 12)
+        );
         assert_eq!(with(&|h| h.iter_mut().for_each(String::clear)), Misfit::Blank);
         assert_eq!(with(&|h| h.clear()), Misfit::Blank);
         let told = Misfit::Moved("priority", 1).to_string();

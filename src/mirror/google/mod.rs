@@ -126,7 +126,9 @@ impl GoogleSheet {
         match looked {
             Err(SheetError::Clock { .. }) => Err(SheetError::Clock { seconds: self.client.clock_off().await }),
             Err(error) => Err(error),
-            Ok((is_set_up, last_write)) => Ok(Glance { is_set_up, last_write, clock_off: self.client.clock_off().await }),
+            Ok((is_set_up, last_write)) => {
+                Ok(Glance { is_set_up, last_write, clock_off: self.client.clock_off().await })
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! | once | with other content than noted | its own cells, where it stands now |
 //! | more than once | yes | the first is written, the own cells of the others are emptied |
 //! | not at all | yes | a new row behind the last one that is in use |
-//! | any number of times | no, but noted as written by us | its own cells are emptied |
+//! | any number of times | no, but noted as written by us | its own cells are emptied; it is gone when a later read finds none |
 //! | a key that was never ours, a text, nothing | – | nothing |
 //!
 //! Row numbers come from a read just before, never from memory: people sort, insert and delete. Rows are emptied and
@@ -62,8 +62,10 @@ pub struct Plan {
     pub updates: Vec<Update>,
     /// What the write makes certain.
     pub shows: Vec<(ConversationKey, [u8; 16])>,
-    /// Conversations that it takes out.
+    /// Conversations that should not be shown and are not.
     pub gone: Vec<ConversationKey>,
+    /// How many conversations it takes out.
+    pub leaving: usize,
     /// How many rows get content.
     pub rows: usize,
     /// The last row that it touches; 0 if none.
@@ -112,8 +114,13 @@ pub fn plan(title: &str, seen: &Seen, wanted: &[Want<'_>], noted: &Shown, strays
     let mut plan = Plan::default();
     let mut lines: Vec<Line> = strays.iter().map(|at| Line { at: *at, values: None }).collect();
     for key in noted.keys().filter(|key| !shown.contains(*key)) {
-        lines.extend(standing.get(key).into_iter().flatten().map(|at| Line { at: *at, values: None }));
-        plan.gone.push(*key);
+        match standing.get(key) {
+            Some(rows) => {
+                lines.extend(rows.iter().map(|at| Line { at: *at, values: None }));
+                plan.leaving += 1;
+            }
+            None => plan.gone.push(*key),
+        }
     }
     let last_keyed = seen.keys.iter().rposition(|text| !text.trim().is_empty()).map_or(1, |index| index + 1);
     let mut next = last_keyed.max(seen.typed.unwrap_or(1)).max(FIRST - 1) + 1;

@@ -156,10 +156,12 @@ fn room(sheet: &Sheet, id: i32, kind: Kind) -> Vec<Request> {
     if tab.rows < ROWS {
         requests.push(append(id, "ROWS", ROWS - tab.rows));
     }
-    let frozen = sheet.properties.as_ref().and_then(|p| p.grid_properties.as_ref()).and_then(|grid| grid.frozen_row_count);
+    let frozen =
+        sheet.properties.as_ref().and_then(|p| p.grid_properties.as_ref()).and_then(|grid| grid.frozen_row_count);
     if kind == Kind::Conversations && frozen.unwrap_or(0) == 0 {
         let grid = GridProperties { frozen_row_count: Some(1), ..GridProperties::default() };
-        let properties = SheetProperties { sheet_id: Some(id), grid_properties: Some(grid), ..SheetProperties::default() };
+        let properties =
+            SheetProperties { sheet_id: Some(id), grid_properties: Some(grid), ..SheetProperties::default() };
         let update = UpdateSheetPropertiesRequest {
             fields: Some(FieldMask::new(&["gridProperties.frozenRowCount"])),
             properties: Some(properties),
@@ -204,7 +206,11 @@ fn status(requests: &mut Vec<Request>, id: i32, there: Option<&Sheet>) {
     let moments = GridRange { end_row_index: Some(2), ..range(id, 0, 1..2) };
     requests.push(repeat(moments, time(), &["numberFormat", "horizontalAlignment", "verticalAlignment"]));
     for columns in [4..5, 7..8] {
-        requests.push(repeat(range(id, 8, columns), time(), &["numberFormat", "horizontalAlignment", "verticalAlignment"]));
+        requests.push(repeat(
+            range(id, 8, columns),
+            time(),
+            &["numberFormat", "horizontalAlignment", "verticalAlignment"],
+        ));
     }
     if there.is_some_and(|sheet| sheet.conditional_formats.as_ref().is_some_and(|rules| !rules.is_empty())) {
         return;
@@ -280,12 +286,20 @@ const fn pixels(column: Column) -> i32 {
 
 fn look(column: Column) -> (CellFormat, &'static [&'static str]) {
     match column {
-        Column::LastMessageAt | Column::UpdatedAt => (time(), &["numberFormat", "horizontalAlignment", "verticalAlignment"]),
+        Column::LastMessageAt | Column::UpdatedAt => {
+            (time(), &["numberFormat", "horizontalAlignment", "verticalAlignment"])
+        }
         Column::Messages => (number("NUMBER", "#,##0"), &["numberFormat", "verticalAlignment"]),
         Column::Summary | Column::Topics | Column::Person | Column::RiskFlags => {
             (CellFormat { wrap_strategy: Some("WRAP".to_owned()), ..top() }, &["wrapStrategy", "verticalAlignment"])
         }
-        Column::Key | Column::Site | Column::Account | Column::Sentiment | Column::Priority | Column::NeedsReply | Column::Model => {
+        Column::Key
+        | Column::Site
+        | Column::Account
+        | Column::Sentiment
+        | Column::Priority
+        | Column::NeedsReply
+        | Column::Model => {
             (CellFormat { wrap_strategy: Some("CLIP".to_owned()), ..top() }, &["wrapStrategy", "verticalAlignment"])
         }
     }
@@ -347,7 +361,11 @@ fn is_filled() -> BooleanCondition {
 
 fn rule(cells: GridRange, index: i32, condition: BooleanCondition, look: (Option<Color>, Option<Color>)) -> Request {
     let style = |colour: Option<Color>| colour.map(|rgb| ColorStyle { rgb_color: Some(rgb), ..ColorStyle::default() });
-    let text = look.1.map(|rgb| TextFormat { bold: Some(true), foreground_color_style: style(Some(rgb)), ..TextFormat::default() });
+    let text = look.1.map(|rgb| TextFormat {
+        bold: Some(true),
+        foreground_color_style: style(Some(rgb)),
+        ..TextFormat::default()
+    });
     let format = CellFormat { background_color_style: style(look.0), text_format: text, ..CellFormat::default() };
     let rule = ConditionalFormatRule {
         ranges: Some(vec![cells]),

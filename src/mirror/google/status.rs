@@ -57,7 +57,9 @@ pub fn block(title: &str, status: &MirrorStatus, rows: usize) -> Update {
         .collect();
     values.push(Vec::new());
     values.push(ACCOUNT_COLUMNS.map(|column| Value::from(column.header())).to_vec());
-    values.extend(status.accounts.iter().map(|account| account_cells(account, status).iter().map(value::value).collect()));
+    values.extend(
+        status.accounts.iter().map(|account| account_cells(account, status).iter().map(value::value).collect()),
+    );
     values.resize(values.len() + SPARE, Vec::new());
     values.iter_mut().for_each(|row| row.resize(WIDTH, value::blank()));
     Update { range: a1::cells(title, (0, WIDTH - 1), (1, values.len())), values }

@@ -94,7 +94,12 @@ impl Tokens {
         match &refusal.error {
             AuthErrorCode::InvalidGrant if speaks_of_time(&told) => SheetError::Clock { seconds: None },
             AuthErrorCode::InvalidGrant if told.contains("signature") => trouble(&self.account, KeyTrouble::Signature),
-            AuthErrorCode::Other(code) if matches!(code.as_str(), "internal_failure" | "server_error" | "temporarily_unavailable" | "backend_error") => {
+            AuthErrorCode::Other(code)
+                if matches!(
+                    code.as_str(),
+                    "internal_failure" | "server_error" | "temporarily_unavailable" | "backend_error"
+                ) =>
+            {
                 away("an error of the token endpoint")
             }
             AuthErrorCode::Other(code) if code == "rate_limit_exceeded" => SheetError::RateLimited { after: None },
@@ -125,7 +130,8 @@ impl GetToken for Tokens {
     fn get_token<'a>(&'a self, scopes: &'a [&str]) -> Asked<'a> {
         debug_assert_eq!(scopes, [Scope::Spreadsheet.as_ref()]);
         Box::pin(async move {
-            let token = self.token().await.map_err(|error| Box::new(NoToken(error)) as Box<dyn StdError + Send + Sync>)?;
+            let token =
+                self.token().await.map_err(|error| Box::new(NoToken(error)) as Box<dyn StdError + Send + Sync>)?;
             Ok(Some(token))
         })
     }

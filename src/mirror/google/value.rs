@@ -74,7 +74,9 @@ pub fn is_idle(value: &Value) -> bool {
 pub fn size(value: &Value) -> usize {
     match value {
         // Escapes: each of ", \, a line break takes two bytes; control characters were taken out before.
-        Value::String(text) => text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count() + 3,
+        Value::String(text) => {
+            text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count() + 3
+        }
         _ => 24,
     }
 }

@@ -229,7 +229,8 @@ async fn the_files_are_private_and_no_temporary_one_stays() {
 #[tokio::test]
 async fn a_missing_folder_is_for_a_human() {
     let dir = tempfile::tempdir().unwrap();
-    let fault = Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new()), &HashMap::new()).await.unwrap_err();
+    let fault =
+        Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new()), &HashMap::new()).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::MirrorFailed, Class::Permanent));
     assert!(fault.action().starts_with("Create the folder"));
 }

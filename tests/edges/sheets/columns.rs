@@ -137,5 +137,9 @@ async fn a_protected_column_is_reported_with_the_remedy() {
     rig.projection.rows[0] = row(1, 2);
     let fault = rig.write().await.unwrap_err();
     assert_eq!(fault.code(), Code::SheetNotShared);
-    assert!(fault.action().contains("protection") && fault.action().contains(crate::google::EMAIL), "{}", fault.action());
+    assert!(
+        fault.action().contains("protection") && fault.action().contains(crate::google::EMAIL),
+        "{}",
+        fault.action()
+    );
 }

@@ -49,7 +49,8 @@ async fn each_mishap_of_a_write_is_tried_again_after_a_new_read_and_doubles_noth
             rig.google.state().skip = at;
             rig.google.mishaps(&[mishap]);
             let fault = rig.write().await.unwrap_err();
-            let code = if mishap == Mishap::Status(429, None) { Code::SheetRateLimited } else { Code::SheetUnavailable };
+            let code =
+                if mishap == Mishap::Status(429, None) { Code::SheetRateLimited } else { Code::SheetUnavailable };
             assert_eq!((fault.code(), fault.class().is_retryable()), (code, true), "{mishap:?} at {at}: {fault:?}");
             assert_tells_nothing(&fault);
             rig.google.requests();
@@ -84,7 +85,9 @@ async fn a_request_that_nobody_answers_ends() {
 #[tokio::test]
 async fn while_google_has_enough_nothing_is_sent_and_the_wait_is_at_least_what_it_asked_for() {
     let mut rig = changed().await;
-    rig.sheet = opened(&rig.google, Limits { setback: Duration::from_secs(1), longest: Duration::from_secs(64), ..quick() }).await;
+    rig.sheet =
+        opened(&rig.google, Limits { setback: Duration::from_secs(1), longest: Duration::from_secs(64), ..quick() })
+            .await;
     rig.google.mishaps(&[Mishap::Status(429, Some(37))]);
     let fault = rig.write().await.unwrap_err();
     assert_eq!(fault.class(), Class::Retryable { after: Some(Duration::from_secs(37)) });
@@ -145,7 +148,8 @@ async fn a_key_that_google_does_not_take_waits_for_a_human() {
 async fn a_private_key_that_was_cut_is_found_before_anything_is_sent() {
     let rig = Rig::new().await;
     let mut settings = rig.google.settings();
-    settings.account.private_key = secrecy::SecretString::from("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    settings.account.private_key =
+        secrecy::SecretString::from("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     let error = GoogleSheet::open(settings, quick()).await.err().unwrap();
     assert!(matches!(error, SheetError::Key { trouble: google::error::KeyTrouble::Unreadable, .. }), "{error:?}");
     assert_eq!(rig.google.state().asked_tokens, 0);

@@ -141,7 +141,9 @@ async fn what_people_wrote_stays_a_text_and_long_texts_are_cut() {
     assert_eq!(*tab.get(1, tab.column("person")), "=HYPERLINK(\"http://evil.example\")");
     let summary = tab.get(1, tab.column("summary")).as_str().unwrap();
     assert!(summary.encode_utf16().count() <= 49_000 && summary.ends_with("… [shortened]"));
-    assert!(state.bodies.iter().all(|body| body.contains("\"RAW\"") && !body.contains("null")));
+    for body in &state.bodies {
+        assert!(!body.contains(":null") && !body.contains("null,") && !body.contains("null]"), "{body:.300}");
+    }
 }
 
 #[tokio::test]

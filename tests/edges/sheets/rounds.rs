@@ -67,7 +67,7 @@ async fn rounds(seed: u64) {
     rig.google.state().book.edit(TAB).insert_column(4, NOTES);
     let mut versions: Vec<u64> = vec![1; 12];
     let notes = std::sync::Arc::new(std::sync::Mutex::new(0_u32));
-    let (mut failed, mut parked) = (0, 0);
+    let (mut failed, mut parked, mut is_certain) = (0, 0, true);
     for round in 0..ROUNDS {
         // The store goes on: changed rows, new ones, sometimes one that leaves and comes back later.
         for _ in 0..rng.usize(0..3) {
@@ -81,7 +81,8 @@ async fn rounds(seed: u64) {
         let shown = (0..versions.len()).filter(|at| *at != hidden);
         rig.projection.rows = shown.map(|at| row(u32::try_from(at).unwrap() + 1, versions[at])).collect();
         rig.later(rng.i64(1..120));
-        if rng.u8(0..25) == 0 {
+        // A process that ends without knowing what became of its last write leaves that to `mirror verify`.
+        if rng.u8(0..8) == 0 && is_certain {
             rig.restarted().await;
         }
         let renamed = rng.u8(0..12) == 0;
@@ -109,7 +110,8 @@ async fn rounds(seed: u64) {
                 }
             }));
         }
-        failed += usize::from(rig.write().await.is_err());
+        is_certain = rig.write().await.is_ok();
+        failed += usize::from(!is_certain);
         let before = {
             let mut state = rig.google.state();
             (state.meddler, state.skip) = (None, 0);
@@ -121,7 +123,11 @@ async fn rounds(seed: u64) {
             rig.assert_right();
             let tab = rig.google.state().book.tab(TAB).unwrap().clone();
             assert_eq!(others(&tab), before, "seed {seed}, round {round}: the person's cells");
-            assert_eq!(before.len() as u32, *notes.lock().unwrap() + 1, "seed {seed}, round {round}: every note is there");
+            assert_eq!(
+                before.len() as u32,
+                *notes.lock().unwrap() + 1,
+                "seed {seed}, round {round}: every note is there"
+            );
         }
     }
     assert!(failed > 20 && parked > 3, "seed {seed}: {failed} failures, {parked} times parked prove little");

@@ -140,7 +140,9 @@ fn range(book: &Book, text: &str) -> Result<Range, Refused> {
     };
     let ((top, left), (bottom, right)) = (place(from)?, place(to)?);
     if top > rows || bottom > rows || left > columns || right > columns {
-        return Err(Refused::now(format!("Range ({text}) exceeds grid limits. Max rows: {rows}, max columns: {columns}")));
+        return Err(Refused::now(format!(
+            "Range ({text}) exceeds grid limits. Max rows: {rows}, max columns: {columns}"
+        )));
     }
     let open = |end: usize, limit: usize| if end == 0 { limit } else { end };
     Ok(Range { tab, rows: (top.max(1) - 1, open(bottom, rows)), columns: (left.max(1) - 1, open(right, columns)) })
@@ -186,7 +188,8 @@ fn read(book: &Book, query: &[(String, String)]) -> Result<Value, Refused> {
         let mut values: Vec<Vec<Value>> = (outer.0..outer.1).map(line).collect();
         let kept = values.iter().rposition(|line| !line.is_empty()).map_or(0, |index| index + 1);
         values.truncate(kept);
-        let mut answer = json!({ "range": name(tab, &range), "majorDimension": if by_columns { "COLUMNS" } else { "ROWS" } });
+        let mut answer =
+            json!({ "range": name(tab, &range), "majorDimension": if by_columns { "COLUMNS" } else { "ROWS" } });
         if !values.is_empty() {
             answer["values"] = json!(values);
         }
@@ -213,7 +216,8 @@ struct ValueRange {
 }
 
 fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
-    let request: WriteRequest = serde_json::from_str(body).map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
+    let request: WriteRequest = serde_json::from_str(body)
+        .map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
     if request.value_input_option != "RAW" || request.include_values_in_response || request.data.is_empty() {
         return Err(Refused::wrong("only RAW, without echoes, with data"));
     }
@@ -232,7 +236,9 @@ fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
         for value in data.values.iter().flatten() {
             match value {
                 Value::String(text) if text.encode_utf16().count() > LONGEST => {
-                    return Err(Refused::wrong("Your input contains more than the maximum of 50000 characters in a single cell."));
+                    return Err(Refused::wrong(
+                        "Your input contains more than the maximum of 50000 characters in a single cell.",
+                    ));
                 }
                 Value::String(_) | Value::Number(_) | Value::Bool(_) => {}
                 other => return Err(Refused::wrong(format!("Invalid values: {other}"))),
@@ -240,7 +246,9 @@ fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
         }
         let protected = &book.tabs[range.tab].protected;
         if protected.iter().any(|column| (range.columns.0..range.columns.1).contains(column)) {
-            return Err(Refused::now("You are trying to edit a protected cell or object. Please contact the spreadsheet owner."));
+            return Err(Refused::now(
+                "You are trying to edit a protected cell or object. Please contact the spreadsheet owner.",
+            ));
         }
         writes.push(range);
     }

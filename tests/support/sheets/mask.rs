@@ -68,7 +68,8 @@ impl Mask {
         match value {
             Value::Array(values) => values.into_iter().map(|value| self.cut(value)).collect(),
             Value::Object(fields) => {
-                let asked = fields.into_iter().filter_map(|(name, value)| Some((name.clone(), self.0.get(&name)?.cut(value))));
+                let asked =
+                    fields.into_iter().filter_map(|(name, value)| Some((name.clone(), self.0.get(&name)?.cut(value))));
                 Value::Object(asked.collect())
             }
             other => other,

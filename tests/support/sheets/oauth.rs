@@ -46,7 +46,8 @@ pub fn answer(state: &mut State, request: &Request) -> Reply {
         return refused("invalid_grant", "Invalid JWT header");
     }
     let public = RsaKeyPair::from_pkcs8(&der(state.key)).unwrap().public_key().as_ref().to_vec();
-    let checked = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).verify(signed.as_bytes(), &base64(signature));
+    let checked =
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).verify(signed.as_bytes(), &base64(signature));
     if checked.is_err() {
         return refused("invalid_grant", "Invalid JWT Signature.");
     }

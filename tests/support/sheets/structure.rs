@@ -17,16 +17,40 @@ struct Body {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 enum Change {
-    AddSheet { properties: Properties },
+    AddSheet {
+        properties: Properties,
+    },
     AppendDimension(Append),
-    UpdateSheetProperties { properties: Properties, fields: String },
-    UpdateCells { start: Start, rows: Vec<Row>, fields: String },
-    UpdateDimensionProperties { range: Dimension, properties: Pixels, fields: String },
-    RepeatCell { range: Grid, cell: Cell, fields: String },
-    SetBasicFilter { filter: Filter },
+    UpdateSheetProperties {
+        properties: Properties,
+        fields: String,
+    },
+    UpdateCells {
+        start: Start,
+        rows: Vec<Row>,
+        fields: String,
+    },
+    UpdateDimensionProperties {
+        range: Dimension,
+        properties: Pixels,
+        fields: String,
+    },
+    RepeatCell {
+        range: Grid,
+        cell: Cell,
+        fields: String,
+    },
+    SetBasicFilter {
+        filter: Filter,
+    },
     #[serde(rename_all = "camelCase")]
-    AddBanding { banded_range: Banded },
-    AddConditionalFormatRule { rule: Rule, index: i32 },
+    AddBanding {
+        banded_range: Banded,
+    },
+    AddConditionalFormatRule {
+        rule: Rule,
+        index: i32,
+    },
 }
 
 #[derive(Deserialize)]
@@ -197,14 +221,18 @@ struct ConditionValue {
 
 /// Carries a request out on a copy, which takes the book's place if all of it went well.
 pub fn change(book: &mut Book, body: &str) -> Result<Value, Refused> {
-    let body: Body = serde_json::from_str(body).map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
+    let body: Body = serde_json::from_str(body)
+        .map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
     if body.requests.is_empty() {
         return Err(Refused::wrong("Must specify at least one request."));
     }
     let mut next = book.clone();
-    let replies = body.requests.into_iter().map(|request| one(&mut next, request)).collect::<Result<Vec<Value>, Refused>>()?;
+    let replies =
+        body.requests.into_iter().map(|request| one(&mut next, request)).collect::<Result<Vec<Value>, Refused>>()?;
     if next.cells() > next.most_cells {
-        return Err(Refused::now("This action would increase the number of cells in the workbook above the limit of 10000000 cells."));
+        return Err(Refused::now(
+            "This action would increase the number of cells in the workbook above the limit of 10000000 cells.",
+        ));
     }
     *book = next;
     Ok(json!({ "spreadsheetId": SHEET_ID, "replies": replies }))
@@ -237,7 +265,8 @@ fn one(book: &mut Book, change: Change) -> Result<Value, Refused> {
         Change::UpdateCells { start, rows, fields } => ("updateCells", update_cells(book, &start, rows, &fields)?),
         Change::UpdateDimensionProperties { range, properties, fields } => {
             let tab = tab(book, range.sheet_id)?;
-            let is_fine = range.dimension == "COLUMNS" && range.start_index < range.end_index && range.end_index <= tab.columns;
+            let is_fine =
+                range.dimension == "COLUMNS" && range.start_index < range.end_index && range.end_index <= tab.columns;
             if !is_fine || fields != "pixelSize" || properties.pixel_size == 0 {
                 return Err(Refused::wrong("Invalid updateDimensionProperties"));
             }
@@ -259,12 +288,22 @@ fn one(book: &mut Book, change: Change) -> Result<Value, Refused> {
             ("setBasicFilter", json!({}))
         }
         Change::AddBanding { banded_range } => {
-            let Bands { header_color_style, first_band_color_style, second_band_color_style } = &banded_range.row_properties;
-            [header_color_style, first_band_color_style, second_band_color_style].map(check_colour).into_iter().collect::<Result<(), Refused>>()?;
-            let is_there = book.tabs.iter().flat_map(|tab| &tab.bands).any(|band| band["bandedRangeId"] == banded_range.banded_range_id);
+            let Bands { header_color_style, first_band_color_style, second_band_color_style } =
+                &banded_range.row_properties;
+            [header_color_style, first_band_color_style, second_band_color_style]
+                .map(check_colour)
+                .into_iter()
+                .collect::<Result<(), Refused>>()?;
+            let is_there = book
+                .tabs
+                .iter()
+                .flat_map(|tab| &tab.bands)
+                .any(|band| band["bandedRangeId"] == banded_range.banded_range_id);
             let tab = within(book, &banded_range.range)?;
             if is_there || !tab.bands.is_empty() {
-                return Err(Refused::now("You cannot add alternating background colors to a range that already has alternating background colors."));
+                return Err(Refused::now(
+                    "You cannot add alternating background colors to a range that already has alternating background colors.",
+                ));
             }
             tab.bands.push(json!({ "bandedRangeId": banded_range.banded_range_id, "range": banded_range.range }));
             ("addBanding", json!({ "addBanding": {} }))
@@ -301,7 +340,8 @@ fn check_fields(fields: &str, format: &Format) -> Result<(), Refused> {
         ("textFormat", format.text_format.is_some()),
     ];
     let mut named: Vec<String> = fields.split(',').map(str::to_owned).collect();
-    let mut expected: Vec<String> = set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("userEnteredFormat.{name}")).collect();
+    let mut expected: Vec<String> =
+        set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("userEnteredFormat.{name}")).collect();
     named.sort();
     expected.sort();
     if let Some(number) = &format.number_format
@@ -326,7 +366,8 @@ fn add_sheet(book: &mut Book, properties: Properties) -> Result<Value, Refused> 
     }
     let grid = properties.grid_properties;
     let count = |of: fn(&GridProperties) -> Option<usize>, default| grid.as_ref().and_then(of).unwrap_or(default);
-    let mut tab = Tab::new(properties.sheet_id, &title, count(|grid| grid.row_count, 1000), count(|grid| grid.column_count, 26));
+    let mut tab =
+        Tab::new(properties.sheet_id, &title, count(|grid| grid.row_count, 1000), count(|grid| grid.column_count, 26));
     tab.frozen = count(|grid| grid.frozen_row_count, 0);
     book.tabs.push(tab);
     Ok(json!({ "addSheet": { "properties": { "sheetId": properties.sheet_id, "title": title } } }))
@@ -342,7 +383,11 @@ fn update_cells(book: &mut Book, start: &Start, rows: Vec<Row>, fields: &str) ->
             if row >= tab.rows || column >= tab.columns {
                 return Err(Refused::now("exceeds grid limits"));
             }
-            tab.set(row, column, cell.user_entered_value.map_or_else(|| Value::from(""), |value| value.string_value.into()));
+            tab.set(
+                row,
+                column,
+                cell.user_entered_value.map_or_else(|| Value::from(""), |value| value.string_value.into()),
+            );
         }
     }
     Ok(json!({}))
