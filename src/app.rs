@@ -13,10 +13,12 @@ use url::Url;
 
 mod backbone;
 mod collecting;
+mod inspection;
 mod mirroring;
 mod roles;
 
 pub use backbone::{Backbone, Events, Records, open_store};
+pub use inspection::Inspection;
 pub use mirroring::{Mirrors, Place, places};
 pub use roles::Role;
 

@@ -14,14 +14,13 @@ use tokio::time::timeout;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::{self, Events, Records};
+use crate::app::{self, Events, Inspection, Records};
 use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError, data_dir};
-use crate::mirror::GoogleSheet;
-use crate::mirror::google::{Limits, SheetError};
+use crate::mirror::google::SheetError;
 use crate::ports::BusState;
 use crate::ports::page::{Browser, SessionRequest};
 use crate::selectors::Library;
@@ -271,15 +270,18 @@ async fn in_time(part: &'static str, tried: impl Future<Output = Result<Finding,
 
 /// Reads the sheet's header, and compares the clocks.
 async fn sheet(config: &Config) -> Option<Finding> {
-    let settings = config.mirror.sheet.clone()?;
+    config.mirror.sheet.as_ref()?;
+    let at = app::places(config, &config.data_dir).into_iter().next().map(|place| place.at).unwrap_or_default();
     let tried = async {
-        let sheet = GoogleSheet::open(settings, Limits::default()).await?;
-        let glance = sheet.glance().await?;
+        let Some(glance) = Inspection::open(config).await?.glance().await else {
+            return Ok(Finding::ok("sheet", "none is set"));
+        };
+        let glance = glance?;
         if let Some(seconds) = glance.clock_off {
             return Err(SheetError::Clock { seconds: Some(seconds) }.into());
         }
         let what = if glance.is_set_up { "read its headers" } else { "can be read; the first write makes its tabs" };
-        Ok(Finding::ok("sheet", format!("{}: {what}", sheet.address())))
+        Ok(Finding::ok("sheet", format!("{at}: {what}")))
     };
     Some(in_time("sheet", tried).await)
 }

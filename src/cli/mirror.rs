@@ -12,16 +12,19 @@ use serde_json::json;
 
 use super::exit::{self, Failure};
 use super::out;
-use crate::app::{self, Events, Records};
+use crate::app::{self, Events, Inspection, Records};
 use crate::collect::Tenure;
 use crate::config::Config;
 use crate::consume::projection;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Lifecycle};
-use crate::mirror::google::{Limits, SheetError};
-use crate::mirror::{Difference, GoogleSheet, Workbook, workbook};
-use crate::ports::{Mirror, Projection, Shown, SystemClock};
+use crate::mirror::Difference;
+use crate::ports::{Projection, Shown, SystemClock};
 use crate::telemetry::Counters;
+
+/// The names of the mirrors.
+const SHEET: &str = "sheet";
+const WORKBOOK: &str = "workbook";
 
 /// What to do with the mirror.
 #[derive(Debug, Subcommand)]
@@ -93,14 +96,9 @@ pub async fn run(command: MirrorCommand, config: &Config) -> Result<(), Failure>
 }
 
 async fn on(events: &Events, records: &Records, command: MirrorCommand, config: &Config) -> Result<(), Failure> {
-    let sheet = match &config.mirror.sheet {
-        Some(settings) => {
-            Some(Arc::new(GoogleSheet::open(settings.clone(), Limits::default()).await.map_err(AnyFault::from)?))
-        }
-        None => None,
-    };
+    let inspection = Inspection::open(config).await?;
     let projection = projection::load(&*records.store, &*events.bus, &SystemClock).await?;
-    let mirrors = Mirrors { sheet, records, config, projection };
+    let mirrors = Mirrors { inspection, records, config, projection };
     match command {
         MirrorCommand::Status { json } => mirrors.status(json).await,
         MirrorCommand::Verify { json } => {
@@ -131,17 +129,13 @@ fn tell(compared: &[Compared], as_json: bool) {
 }
 
 struct Mirrors<'a> {
-    sheet: Option<Arc<GoogleSheet>>,
+    inspection: Inspection,
     records: &'a Records,
     config: &'a Config,
     projection: Projection,
 }
 
 impl Mirrors<'_> {
-    fn workbook(&self) -> Option<Workbook> {
-        self.config.mirror.workbook.then(|| Workbook::new(&self.config.data_dir))
-    }
-
     fn at(&self, name: &str) -> String {
         let places = app::places(self.config, &self.config.data_dir);
         places.into_iter().find(|place| place.name == name).map(|place| place.at).unwrap_or_default()
@@ -149,20 +143,17 @@ impl Mirrors<'_> {
 
     async fn status(&self, as_json: bool) -> Result<(), Failure> {
         let mut standing = Vec::new();
-        if let Some(sheet) = &self.sheet {
-            standing.push(self.sheet_standing(sheet).await?);
+        if let Some(glance) = self.inspection.glance().await {
+            let written_by = self.holder().await?;
+            let (last_write, fault) = match glance {
+                Ok(glance) => (glance.last_write, None),
+                Err(fault) => (None, Some(fault.into())),
+            };
+            standing.push(Standing { name: SHEET, at: self.at(SHEET), last_write, written_by, fault });
         }
-        if self.workbook().is_some() {
-            let file = self.config.data_dir.join(workbook::XLSX);
-            let written = file.metadata().and_then(|meta| meta.modified()).ok();
-            let last_write = written.and_then(|at| Timestamp::try_from(at).ok());
-            standing.push(Standing {
-                name: "workbook",
-                at: self.at("workbook"),
-                last_write,
-                written_by: None,
-                fault: None,
-            });
+        if let Some(last_write) = self.inspection.workbook_written() {
+            let at = self.at(WORKBOOK);
+            standing.push(Standing { name: WORKBOOK, at, last_write, written_by: None, fault: None });
         }
         let shown = self.records.store.mirrored().await?;
         let wanted = self.projection.fingerprints();
@@ -170,79 +161,52 @@ impl Mirrors<'_> {
         if as_json {
             out::json(&json!({ "mirrors": standing, "conversations": wanted.len(), "waiting": waiting }));
         } else {
-            for mirror in &standing {
-                out::line(&format!("{}: {}", mirror.name, mirror.at));
-                out::line(&format!("  last write (UTC): {}", out::time(mirror.last_write)));
-                if mirror.name == "sheet" {
-                    out::line(&format!(
-                        "  written by: {}",
-                        mirror.written_by.as_deref().unwrap_or("no process at the moment")
-                    ));
-                }
-                if let Some(fault) = &mirror.fault {
-                    out::line(&format!("  FAULT: {} [{}]\n  what to do: {}", fault.sentence, fault.code, fault.action));
-                }
-            }
+            standing.iter().for_each(print);
             let (waiting, all) = (out::number(waiting as u64), out::number(wanted.len() as u64));
             out::line(&format!("{waiting} of {all} conversations wait to be shown as they are now"));
         }
         if standing.iter().any(|mirror| mirror.fault.is_some()) { Err(Failure::told(exit::FAULTS)) } else { Ok(()) }
     }
 
-    async fn sheet_standing(&self, sheet: &GoogleSheet) -> Result<Standing, Failure> {
-        let written_by = self.holder(sheet).await?;
-        let (last_write, fault) = match sheet.glance().await {
-            Ok(glance) => (glance.last_write, None),
-            Err(error) => (None, Some(AnyFault::from(error).into())),
-        };
-        Ok(Standing { name: "sheet", at: sheet.address(), last_write, written_by, fault })
-    }
-
     /// Who holds the sheet's lease.
-    async fn holder(&self, sheet: &GoogleSheet) -> Result<Option<String>, Failure> {
-        let leased_as = sheet.leased_as().map_err(|_| AnyFault::from(SheetError::Missing))?;
+    async fn holder(&self) -> Result<Option<String>, Failure> {
+        let Some(leased_as) = self.inspection.leased_as()? else { return Ok(None) };
         Ok(self.records.leases.holder(&leased_as).await?.map(|lease| lease.owner))
     }
 
     async fn compare(&self) -> Result<Vec<Compared>, Failure> {
         let mut compared = Vec::new();
-        if let Some(sheet) = &self.sheet {
-            let differences = sheet.compare(&self.projection).await.map_err(AnyFault::from)?;
-            compared.push(Compared { name: "sheet", at: sheet.address(), differences });
+        if let Some(differences) = self.inspection.compare_sheet(&self.projection).await {
+            compared.push(Compared { name: SHEET, at: self.at(SHEET), differences: differences? });
         }
-        if let Some(workbook) = self.workbook() {
-            let differences = workbook.compare(&self.projection);
-            compared.push(Compared { name: "workbook", at: self.at("workbook"), differences });
+        if let Some(differences) = self.inspection.compare_workbook(&self.projection) {
+            compared.push(Compared { name: WORKBOOK, at: self.at(WORKBOOK), differences });
         }
         Ok(compared)
     }
 
     async fn rebuild(&self, as_json: bool) -> Result<(), Failure> {
         if self.config.dry_run {
-            let compared = self.compare().await?;
-            tell(&compared, as_json);
+            tell(&self.compare().await?, as_json);
             return Ok(());
         }
-        let before = match self.compare().await {
-            Ok(compared) => compared,
-            // Whatever keeps it from being read, the rebuild says it better.
-            Err(_) => Vec::new(),
-        };
-        if let Some(sheet) = &self.sheet {
-            let is_sound = before.iter().any(|mirror| mirror.name == "sheet" && mirror.differences.is_empty());
-            match self.holder(sheet).await? {
+        // What keeps a sheet from being compared, its rebuild says better.
+        let before = self.compare().await.unwrap_or_default();
+        let is_sound = |name| before.iter().any(|mirror| mirror.name == name && mirror.differences.is_empty());
+        if self.config.mirror.sheet.is_some() {
+            match self.holder().await? {
                 // What is right needs no writing, and so no lease.
-                Some(_) if is_sound => {}
+                Some(_) if is_sound(SHEET) => {}
                 Some(owner) => return Err(self.hand_over(&owner).await?),
-                None => self.rebuild_sheet(sheet).await?,
+                None => {
+                    self.inspection.rebuild_sheet(&self.tenure(), &self.projection).await?;
+                    self.records.store.save_mirrored(&self.projection.fingerprints()).await?;
+                }
             }
         }
-        if let Some(workbook) = self.workbook() {
-            let is_sound = before.iter().any(|mirror| mirror.name == "workbook" && mirror.differences.is_empty());
-            if !is_sound {
-                let _alone = DataDir::open(&self.config.data_dir).map_err(AnyFault::from)?;
-                workbook.write(&self.projection, &Shown::new()).await?;
-            }
+        if self.config.mirror.workbook && !is_sound(WORKBOOK) {
+            let _alone = DataDir::open(&self.config.data_dir).map_err(AnyFault::from)?;
+            self.inspection.rewrite_workbook(&self.projection).await?;
         }
         let after = self.compare().await?;
         tell(&after, as_json);
@@ -262,23 +226,25 @@ impl Mirrors<'_> {
         ))
     }
 
-    async fn rebuild_sheet(&self, sheet: &Arc<GoogleSheet>) -> Result<(), Failure> {
-        let tenure = Tenure {
+    /// Under a name of its own: a daemon that has that of the data directory would share its lease with us.
+    fn tenure(&self) -> Tenure {
+        Tenure {
             leases: self.records.leases.clone(),
-            // Not the name of the data directory: a daemon that has that one would share its lease with us.
             owner: format!("mirror-rebuild-{:016x}", fastrand::u64(..)),
             ttl: self.config.collect.lease_ttl,
             lifecycle: Lifecycle::new(),
             counters: Arc::new(Counters::default()),
-        };
-        let leased_as = sheet.leased_as().map_err(|_| AnyFault::from(SheetError::Missing))?;
-        let work = async |held: crate::collect::Held| {
-            let lost = held.stop.clone();
-            sheet.permit(Arc::new(move || !lost.is_cancelled())).await;
-            sheet.rebuild(&self.projection).await.map_err(AnyFault::from)
-        };
-        tenure.once(&leased_as, work).await?;
-        self.records.store.save_mirrored(&self.projection.fingerprints()).await?;
-        Ok(())
+        }
+    }
+}
+
+fn print(mirror: &Standing) {
+    out::line(&format!("{}: {}", mirror.name, mirror.at));
+    out::line(&format!("  last write (UTC): {}", out::time(mirror.last_write)));
+    if mirror.name == SHEET {
+        out::line(&format!("  written by: {}", mirror.written_by.as_deref().unwrap_or("no process at the moment")));
+    }
+    if let Some(fault) = &mirror.fault {
+        out::line(&format!("  FAULT: {} [{}]\n  what to do: {}", fault.sentence, fault.code, fault.action));
     }
 }

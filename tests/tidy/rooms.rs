@@ -13,6 +13,8 @@ const WALLED: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("csv", &["mirror/"]),
     ("dotenvy", &["config/"]),
+    ("google_sheets4", &["mirror/google/"]),
+    ("governor", &["mirror/google/"]),
     ("indicatif", &["cli/"]),
     ("lapin", &["bus/rabbitmq/"]),
     ("mongodb", &["store/mongo/"]),
@@ -22,7 +24,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("rustix", &["browser/", "lifecycle/"]),
     ("rustls", &["main.rs"]),
     ("schemars", &["domain/", "selectors/"]),
-    ("secrecy", &["bus/rabbitmq/", "config/", "collect/", "store/mongo/"]),
+    ("secrecy", &["bus/rabbitmq/", "config/", "collect/", "mirror/google/", "store/mongo/"]),
     ("strsim", &["config/", "selectors/"]),
     ("toml", &["config/", "selectors/"]),
     ("toml_edit", &["config/", "selectors/"]),
@@ -31,6 +33,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("unicode_segmentation", &["ai/", "web/"]),
     ("validator", &["config/"]),
     ("whatlang", &["ai/"]),
+    ("yup_oauth2", &["mirror/google/"]),
 ];
 
 /// Crates that any room may use.
