@@ -3,13 +3,11 @@
 //! Everything else speaks to ports. What is started here is: the spool and the relay in front of the
 //! bus, the three consumers and the scheduler behind it, one collector per account, and the web server.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
-use url::Url;
 
 mod backbone;
 mod collecting;
@@ -18,25 +16,25 @@ mod mirroring;
 mod roles;
 
 pub use backbone::{Backbone, Events, Records, open_store};
+pub use collecting::{base_url_of, chromium};
 pub use inspection::Inspection;
 pub use mirroring::{Mirrors, Place, places};
 pub use roles::Role;
 
 use self::collecting::Collecting;
-use self::mirroring::{Keeping, SHEET_EVERY};
+use self::mirroring::SHEET_EVERY;
 use crate::ai::Extractive;
-use crate::browser::{Chromium, ChromiumSettings, profile};
+use crate::browser::profile;
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::google::{self, SheetError};
-use crate::mirror::{GoogleSheet, workbook};
+use crate::mirror::{google, workbook};
 use crate::ports::page::Browser;
 use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
-use crate::selectors::{Library, LoadedPack, PackError};
+use crate::selectors::{Library, LoadedPack};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
@@ -305,21 +303,6 @@ impl App {
         Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
     }
 
-    /// Writes the sheet as a task of the lifecycle, whenever its lease can be had.
-    fn keep_sheet(&self, sheet: Arc<GoogleSheet>, mirroring: Arc<Mirroring>) -> Result<(), AnyFault> {
-        let keeping = Keeping {
-            leased_as: sheet.leased_as().map_err(|_| SheetError::Missing)?,
-            sheet,
-            tenure: self.tenure(),
-            mirroring,
-            bus: self.bus.clone(),
-            journal: self.journal(Queue::Mirror)?,
-            counters: self.counters.clone(),
-        };
-        self.lifecycle.spawn("sheet", keeping.keep());
-        Ok(())
-    }
-
     /// The journal of what the consumers of a queue have in hand.
     fn journal(&self, queue: Queue) -> Result<Arc<Journal>, AnyFault> {
         let folder = self.data_dir.path().join("in-hand");
@@ -372,16 +355,6 @@ impl App {
         Ok(address)
     }
 
-    /// Where people find the mirror.
-    pub fn places(&self) -> Vec<Place> {
-        places(&self.config, self.data_dir.path())
-    }
-
-    /// Where the workbook is, if one is written.
-    pub fn workbook(&self) -> std::path::PathBuf {
-        self.data_dir.path().join(workbook::XLSX)
-    }
-
     /// Stops softly, waits for all tasks, closes the files. Says who was late and who panicked.
     pub async fn close(self) -> Drained {
         let drained = self.lifecycle.drain(self.config.drain_timeout).await;
@@ -393,32 +366,4 @@ impl App {
         }
         drained
     }
-}
-
-/// Chromium as the settings want it.
-pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Chromium {
-    Chromium::new(
-        ChromiumSettings {
-            executable: config.browser.chromium.clone(),
-            headful: !config.browser.headless,
-            no_sandbox: config.browser.no_sandbox,
-            data_dir: data_dir.to_owned(),
-        },
-        counters,
-    )
-}
-
-/// The address of a pack; the lint has seen it, so this fails for no pack that was loaded.
-///
-/// # Errors
-/// [`PackError::Invalid`].
-pub fn base_url_of(text: &str, pack: &str) -> Result<Url, PackError> {
-    Url::parse(text).map_err(|error| PackError::Invalid {
-        name: pack.to_owned(),
-        problems: vec![crate::selectors::PackProblem {
-            key: "site.base_url".to_owned(),
-            line: None,
-            sentence: error.to_string(),
-        }],
-    })
 }

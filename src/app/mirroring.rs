@@ -1,18 +1,19 @@
 //! Where the mirror is, and who writes it: the workbook is this process's own; a sheet is written by one process at a
 //! time, under a lease, and only that one takes the events that ask for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::App;
 use crate::collect::{Held, Tenure};
 use crate::config::Config;
 use crate::consume::{Handler, Journal, Mirroring, Runner};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
-use crate::mirror::google::{self, Limits};
+use crate::mirror::google::{self, Limits, SheetError};
 use crate::mirror::{Both, GoogleSheet, Workbook, workbook};
-use crate::ports::{Bus, Mirror};
+use crate::ports::{Bus, Mirror, Queue};
 use crate::telemetry::Counters;
 
 /// Shortest time between two writes of a sheet: a burst of events is one request.
@@ -68,15 +69,42 @@ pub fn places(config: &Config, data_dir: &Path) -> Vec<Place> {
     sheet.into_iter().chain(config.mirror.workbook.then(workbook)).collect()
 }
 
+impl App {
+    /// Where people find the mirror.
+    pub fn places(&self) -> Vec<Place> {
+        places(&self.config, self.data_dir.path())
+    }
+
+    /// Where the workbook is, if one is written.
+    pub fn workbook(&self) -> PathBuf {
+        self.data_dir.path().join(workbook::XLSX)
+    }
+
+    /// Writes the sheet as a task of the lifecycle, whenever its lease can be had.
+    pub(super) fn keep_sheet(&self, sheet: Arc<GoogleSheet>, mirroring: Arc<Mirroring>) -> Result<(), AnyFault> {
+        let keeping = Keeping {
+            leased_as: sheet.leased_as().map_err(|_| SheetError::Missing)?,
+            sheet,
+            tenure: self.tenure(),
+            mirroring,
+            bus: self.bus.clone(),
+            journal: self.journal(Queue::Mirror)?,
+            counters: self.counters.clone(),
+        };
+        self.lifecycle.spawn("sheet", keeping.keep());
+        Ok(())
+    }
+}
+
 /// What keeps a sheet.
-pub(super) struct Keeping {
-    pub sheet: Arc<GoogleSheet>,
-    pub leased_as: AccountId,
-    pub tenure: Tenure,
-    pub mirroring: Arc<Mirroring>,
-    pub bus: Arc<dyn Bus>,
-    pub journal: Arc<Journal>,
-    pub counters: Arc<Counters>,
+struct Keeping {
+    sheet: Arc<GoogleSheet>,
+    leased_as: AccountId,
+    tenure: Tenure,
+    mirroring: Arc<Mirroring>,
+    bus: Arc<dyn Bus>,
+    journal: Arc<Journal>,
+    counters: Arc<Counters>,
 }
 
 impl Keeping {

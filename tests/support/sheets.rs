@@ -11,6 +11,8 @@
 mod api;
 #[path = "sheets/book.rs"]
 pub mod book;
+#[path = "sheets/format.rs"]
+mod format;
 #[path = "sheets/http.rs"]
 mod http;
 #[path = "sheets/mask.rs"]
@@ -63,6 +65,9 @@ pub enum Mishap {
     Silence,
 }
 
+/// Somebody who edits.
+pub type Meddler = Box<dyn FnMut(&mut Book) + Send>;
+
 /// How the token endpoint behaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TokenMood {
@@ -86,7 +91,7 @@ pub struct State {
     /// So many requests go well before them.
     pub skip: usize,
     /// Called before each request of the API is carried out: somebody edits.
-    pub meddler: Option<Box<dyn FnMut(&mut Book) + Send>>,
+    pub meddler: Option<Meddler>,
     /// Who may read and write it.
     pub readers: Vec<String>,
     /// Who may write it.

@@ -46,6 +46,13 @@ fn others_in(tab: &Tab, row: usize) -> bool {
     !tab.get(row, tab.column(NOTES)).is_null()
 }
 
+fn rename(rig: &Rig, header: &str, other: &str) {
+    let mut state = rig.google.state();
+    let tab = state.book.edit(TAB);
+    let at = tab.column(header);
+    tab.set(0, at, other.into());
+}
+
 fn mishap(rng: &mut Rng) -> Option<Mishap> {
     match rng.u8(0..20) {
         0 | 1 => Some(Mishap::Lost),
@@ -85,18 +92,10 @@ async fn rounds(seed: u64) {
         if rng.u8(0..8) == 0 && is_certain {
             rig.restarted().await;
         }
-        let renamed = rng.u8(0..12) == 0;
-        if renamed {
-            let mut state = rig.google.state();
-            let tab = state.book.edit(TAB);
-            let at = tab.column("priority");
-            tab.set(0, at, "prio".into());
-            drop(state);
+        if rng.u8(0..12) == 0 {
+            rename(&rig, "priority", "prio");
             parked += usize::from(rig.write().await.is_err());
-            let mut state = rig.google.state();
-            let tab = state.book.edit(TAB);
-            let at = tab.column("prio");
-            tab.set(0, at, "priority".into());
+            rename(&rig, "prio", "priority");
         }
         {
             let mut state = rig.google.state();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::SHEET_ID;
 use super::api::Refused;
 use super::book::{Book, Tab};
+use super::format::{Format, Style, check_colour, check_fields};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -102,45 +103,6 @@ struct Cell {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Entered {
     string_value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Format {
-    number_format: Option<NumberFormat>,
-    background_color_style: Option<Style>,
-    horizontal_alignment: Option<String>,
-    vertical_alignment: Option<String>,
-    wrap_strategy: Option<String>,
-    text_format: Option<TextFormat>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NumberFormat {
-    r#type: String,
-    pattern: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct TextFormat {
-    bold: Option<bool>,
-    foreground_color_style: Option<Style>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Style {
-    rgb_color: Colour,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Colour {
-    red: f32,
-    green: f32,
-    blue: f32,
 }
 
 #[derive(Deserialize)]
@@ -321,39 +283,6 @@ fn within<'b>(book: &'b mut Book, range: &Grid) -> Result<&'b mut Tab, Refused> 
         return Err(Refused::wrong("Invalid range"));
     }
     Ok(tab)
-}
-
-fn check_colour(style: &Style) -> Result<(), Refused> {
-    let Colour { red, green, blue } = style.rgb_color;
-    let is_one = [red, green, blue].iter().all(|part| (0.0..=1.0).contains(part));
-    if is_one { Ok(()) } else { Err(Refused::wrong("Invalid color")) }
-}
-
-/// Each field that is named is set, and each that is set is named.
-fn check_fields(fields: &str, format: &Format) -> Result<(), Refused> {
-    let set = [
-        ("numberFormat", format.number_format.is_some()),
-        ("backgroundColorStyle", format.background_color_style.is_some()),
-        ("horizontalAlignment", format.horizontal_alignment.is_some()),
-        ("verticalAlignment", format.vertical_alignment.is_some()),
-        ("wrapStrategy", format.wrap_strategy.is_some()),
-        ("textFormat", format.text_format.is_some()),
-    ];
-    let mut named: Vec<String> = fields.split(',').map(str::to_owned).collect();
-    let mut expected: Vec<String> =
-        set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("userEnteredFormat.{name}")).collect();
-    named.sort();
-    expected.sort();
-    if let Some(number) = &format.number_format
-        && (!["NUMBER", "DATE_TIME", "TEXT"].contains(&number.r#type.as_str()) || number.pattern.is_empty())
-    {
-        return Err(Refused::wrong("Invalid number format"));
-    }
-    let words = [&format.horizontal_alignment, &format.vertical_alignment, &format.wrap_strategy];
-    if words.into_iter().flatten().any(|word| !["LEFT", "TOP", "WRAP", "CLIP"].contains(&word.as_str())) {
-        return Err(Refused::wrong("Invalid alignment"));
-    }
-    if named == expected { Ok(()) } else { Err(Refused::wrong(format!("Invalid field mask {fields}"))) }
 }
 
 fn add_sheet(book: &mut Book, properties: Properties) -> Result<Value, Refused> {
