@@ -63,6 +63,10 @@ pub enum Mishap {
     Hollow,
     /// Nobody answers.
     Silence,
+    /// Of a write the last range is left out, and the answer counts what was done.
+    Half,
+    /// A write is done, and the answer counts no rows: nobody promises to count rows that showed the same before.
+    Uncounted,
 }
 
 /// Somebody who edits.
@@ -265,7 +269,8 @@ impl State {
             Some(Mishap::Page(status)) => return Reply::page(status),
             Some(Mishap::Reset) => return Reply::fated(Fate::Reset),
             Some(Mishap::Silence) => return Reply::fated(Fate::Silence),
-            Some(Mishap::Lost | Mishap::Cut | Mishap::Empty | Mishap::Hollow) | None => {}
+            Some(Mishap::Lost | Mishap::Cut | Mishap::Empty | Mishap::Hollow | Mishap::Half | Mishap::Uncounted)
+            | None => {}
         }
         if let Some(mut meddler) = self.meddler.take() {
             meddler(&mut self.book);
@@ -277,7 +282,8 @@ impl State {
         if is_write {
             self.bodies.push(request.body.clone());
         }
-        let mut reply = match api::carry_out(&mut self.book, method, request) {
+        let is_half = mishap == Some(Mishap::Half);
+        let mut reply = match api::carry_out(&mut self.book, method, request, is_half) {
             Ok(body) => Reply::json(200, &body),
             Err(api::Refused { status, message, is_ours }) => {
                 if is_ours {
@@ -293,6 +299,9 @@ impl State {
             Some(Mishap::Cut) => reply.fate = Fate::Cut,
             Some(Mishap::Empty) => reply.body = String::new(),
             Some(Mishap::Hollow) => reply.body = "{}".to_owned(),
+            Some(Mishap::Uncounted) => {
+                reply.body = reply.body.replace("\"totalUpdatedRows\":", "\"totalUpdatedRows\":0,\"was\":")
+            }
             _ => {}
         }
         reply

@@ -15,20 +15,17 @@ use super::error::{KeyTrouble, SheetError, Step};
 use super::tokens::{self, NoToken};
 use crate::config::ServiceAccount;
 
-/// What the client shows of an answer only while it is being judged.
+/// What the client shows of a refusal only while it is being judged.
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     status: Option<u16>,
     retry_after: Option<Duration>,
-    /// Google's clock.
-    pub date: Option<Timestamp>,
 }
 
 impl Delegate for Witness {
     fn http_failure(&mut self, response: &Response, _: Option<&Value>) -> Retry {
         self.status = Some(response.status().as_u16());
         self.retry_after = retry_after(response.headers());
-        self.date = date(response.headers());
         Retry::Abort
     }
 }
@@ -227,7 +224,7 @@ mod tests {
         assert!(retry_after(&header("Tue, 31 Dec 2199 23:59:59 GMT")).is_some());
         assert_eq!(retry_after(&header("soon")), None);
         assert_eq!(date(&header("Sun, 06 Nov 1994 08:49:37 GMT")).unwrap().to_string(), "1994-11-06T08:49:37Z");
-        let witness = Witness { status: Some(429), retry_after: Some(Duration::from_secs(17)), date: None };
+        let witness = Witness { status: Some(429), retry_after: Some(Duration::from_secs(17)) };
         let Verdict::Error(error) = judge(&GoogleError::BadRequest(json!({})), &witness, Step::Read, &account()) else {
             panic!("not an error")
         };

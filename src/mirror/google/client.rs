@@ -138,8 +138,8 @@ impl Client {
         if is_whole { Ok(found) } else { Err(answer::garbled(Step::Read)) }
     }
 
-    /// Writes these cells; how many rows were touched, as Google counts them.
-    pub async fn write(&self, updates: &[Update]) -> Result<usize, SheetError> {
+    /// Writes these cells; how many rows and cells were touched, as Google counts them.
+    pub async fn write(&self, updates: &[Update]) -> Result<(usize, usize), SheetError> {
         let data = updates.iter().map(|update| ValueRange {
             major_dimension: Some("ROWS".to_owned()),
             range: Some(update.range.clone()),
@@ -154,7 +154,8 @@ impl Client {
         let id = &self.settings.sheet_id;
         let answer = ask!(self, Step::Write, self.hub.spreadsheets().values_batch_update(request.clone(), id))?;
         let rows = answer.total_updated_rows.ok_or(answer::garbled(Step::Write))?;
-        usize::try_from(rows).map_err(|_| answer::garbled(Step::Write))
+        let count = |number: i32| usize::try_from(number).unwrap_or(0);
+        Ok((count(rows), answer.total_updated_cells.map_or(0, count)))
     }
 
     /// Makes all of these changes, or none.

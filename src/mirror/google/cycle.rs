@@ -16,7 +16,7 @@ use super::client::{Client, Render};
 use super::error::{SheetError, Step};
 use super::gate::Setbacks;
 use super::layout::{Layout, Misfit};
-use super::plan::{self, Planned, Seen, Want};
+use super::plan::{self, Planned, Seen, Update, Want};
 use super::setup::{self, Kind, Tab};
 use super::status::{self, Told};
 use super::value;
@@ -166,8 +166,10 @@ async fn lap(
         memory.told = None;
         memory.doubtful.extend(plan.shows.iter().map(|(key, _)| *key));
         memory.last = Some((seen.layout.clone(), plan.shows.iter().map(|(key, _)| *key).collect()));
-        let written = client.write(&plan.updates).await?;
-        if written < asked {
+        let (written, cells) = client.write(&plan.updates).await?;
+        let filled =
+            plan.updates.iter().flat_map(|update| &update.values).flatten().filter(|cell| **cell != "").count();
+        if (written < asked || cells < filled) && !stands(client, &plan.updates).await? {
             return Err(SheetError::Partly { asked, written });
         }
     }
@@ -189,6 +191,20 @@ async fn lap(
         memory.told = Some(Told::of(status));
     }
     Ok(Lap::Done)
+}
+
+/// Whether everything that was to be written stands there, for when Google counted fewer rows: it does not promise to
+/// count those that showed the same before.
+async fn stands(client: &Client, updates: &[Update]) -> Result<bool, SheetError> {
+    let ranges: Vec<String> = updates.iter().map(|update| update.range.clone()).collect();
+    let read = client.read(&ranges, Render::Rows).await?;
+    let is_there = |(update, read): (&Update, &ValueRange)| {
+        let lines = columns(read);
+        let line = |row: usize| lines.get(row).map(Vec::as_slice).unwrap_or_default();
+        let mut rows = update.values.iter().enumerate();
+        rows.all(|(row, values)| values.iter().enumerate().all(|(at, value)| value::is_same(value, line(row).get(at))))
+    };
+    Ok(updates.iter().zip(&read).all(is_there))
 }
 
 /// Grows a tab ahead of need: a write past its end would be refused as a whole.

@@ -62,6 +62,23 @@ async fn each_mishap_of_a_write_is_tried_again_after_a_new_read_and_doubles_noth
 }
 
 #[tokio::test]
+async fn a_success_that_wrote_less_is_none_and_one_that_counted_less_is_looked_at() {
+    let mut rig = changed().await;
+    // Two ranges: a row, and the status with its new time.
+    rig.later(60);
+    rig.google.state().skip = 1;
+    rig.google.mishaps(&[Mishap::Half]);
+    let fault = rig.write().await.unwrap_err();
+    assert_eq!((fault.code(), fault.class().is_retryable()), (Code::SheetUnavailable, true), "{fault}");
+    rig.google.requests();
+    rig.google.state().skip = 1;
+    rig.google.mishaps(&[Mishap::Uncounted]);
+    rig.write().await.unwrap();
+    assert_eq!(rig.google.requests(), ["values.batchGet", "values.batchUpdate", "values.batchGet"]);
+    rig.assert_right();
+}
+
+#[tokio::test]
 async fn an_answer_that_lost_its_ranges_is_not_an_empty_sheet() {
     let mut rig = changed().await;
     rig.google.mishaps(&[Mishap::Hollow]);

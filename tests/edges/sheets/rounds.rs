@@ -63,6 +63,8 @@ fn mishap(rng: &mut Rng) -> Option<Mishap> {
         6 => Some(Mishap::Status(429, Some(0))),
         7 => Some(Mishap::Status([500, 502, 503, 504][rng.usize(0..4)], None)),
         8 => Some(Mishap::Page(502)),
+        9 => Some(Mishap::Half),
+        10 => Some(Mishap::Uncounted),
         _ => None,
     }
 }

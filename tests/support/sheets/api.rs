@@ -56,7 +56,7 @@ pub fn method(request: &Request) -> Option<&'static str> {
 }
 
 /// Does what is asked.
-pub fn carry_out(book: &mut Book, method: &str, request: &Request) -> Result<Value, Refused> {
+pub fn carry_out(book: &mut Book, method: &str, request: &Request, is_half: bool) -> Result<Value, Refused> {
     let query = request.query();
     let known: &[&str] = match method {
         "get" => &["alt", "fields", "includeGridData", "ranges"],
@@ -72,7 +72,7 @@ pub fn carry_out(book: &mut Book, method: &str, request: &Request) -> Result<Val
     match method {
         "get" => get(book, &query),
         "values.batchGet" => read(book, &query),
-        "values.batchUpdate" => write(book, &request.body),
+        "values.batchUpdate" => write(book, &request.body, is_half),
         _ => structure::change(book, &request.body),
     }
 }
@@ -215,7 +215,7 @@ struct ValueRange {
     values: Vec<Vec<Value>>,
 }
 
-fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
+fn write(book: &mut Book, body: &str, is_half: bool) -> Result<Value, Refused> {
     let request: WriteRequest = serde_json::from_str(body)
         .map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
     if request.value_input_option != "RAW" || request.include_values_in_response || request.data.is_empty() {
@@ -252,13 +252,16 @@ fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
         }
         writes.push(range);
     }
+    let done = if is_half { writes.len() - 1 } else { writes.len() };
     let mut rows = std::collections::BTreeSet::new();
-    let mut responses = Vec::new();
-    for (range, data) in writes.iter().zip(request.data) {
+    let (mut responses, mut cells) = (Vec::new(), 0);
+    for (range, data) in writes.iter().zip(request.data).take(done) {
         let tab = &mut book.tabs[range.tab];
         for (row, values) in (range.rows.0..).zip(data.values) {
-            // Rows that are only emptied may not count: nobody promises it.
-            if values.iter().any(|value| value != "") {
+            // What is only emptied may not count: nobody promises it.
+            let filled = values.iter().filter(|value| **value != "").count();
+            cells += filled;
+            if filled > 0 {
                 rows.insert((range.tab, row));
             }
             for (column, value) in (range.columns.0..).zip(values) {
@@ -267,5 +270,7 @@ fn write(book: &mut Book, body: &str) -> Result<Value, Refused> {
         }
         responses.push(json!({ "spreadsheetId": SHEET_ID, "updatedRange": name(tab, range) }));
     }
-    Ok(json!({ "spreadsheetId": SHEET_ID, "totalUpdatedRows": rows.len(), "responses": responses }))
+    Ok(
+        json!({ "spreadsheetId": SHEET_ID, "totalUpdatedRows": rows.len(), "totalUpdatedCells": cells, "responses": responses }),
+    )
 }
