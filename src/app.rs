@@ -3,35 +3,39 @@
 //! Everything else speaks to ports. What is started here is: the spool and the relay in front of the
 //! bus, the three consumers and the scheduler behind it, one collector per account, and the web server.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::Notify;
-use url::Url;
+use tokio::sync::{Notify, watch};
 
 mod analyst;
 mod backbone;
 mod collecting;
+mod inspection;
+mod mirroring;
 mod roles;
 
 pub use analyst::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
+pub use collecting::{base_url_of, chromium};
+pub use inspection::Inspection;
+pub use mirroring::{Mirrors, Place, places};
 pub use roles::Role;
 
 use self::collecting::Collecting;
-use crate::browser::{Chromium, ChromiumSettings, profile};
+use self::mirroring::SHEET_EVERY;
+use crate::browser::profile;
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::{Workbook, workbook};
+use crate::mirror::{google, workbook};
 use crate::ports::page::Browser;
-use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
-use crate::selectors::{Library, LoadedPack, PackError};
+use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
+use crate::selectors::{Library, LoadedPack};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
@@ -70,6 +74,8 @@ pub struct App {
     pub library: Library,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
+    mirrors: Mirrors,
+    mirror_state: watch::Sender<MirrorState>,
     backbone: Backbone,
     data_dir: DataDir,
     identity: String,
@@ -95,6 +101,7 @@ impl App {
         let library = Library::open(&config.selectors_dir)?;
         let counters = Arc::new(Counters::default());
         let identity = data_dir.identity()?;
+        let mirrors = Mirrors::open(&config).await?;
         let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
         Ok(Self {
@@ -107,6 +114,8 @@ impl App {
             counters,
             spool,
             library,
+            mirrors,
+            mirror_state: watch::Sender::default(),
             backbone,
             data_dir,
             identity,
@@ -249,7 +258,7 @@ impl App {
     pub fn start_pipeline(&self, roles: &[Role], mirror_every: Duration) -> Result<Pipeline, AnyFault> {
         let life = &self.lifecycle;
         let analyst = analyst(&self.config, self.clock.clone(), self.counters.clone())?;
-        let mirror: Arc<dyn Mirror> = Arc::new(Workbook::new(self.data_dir.path()));
+        let mirror = self.mirrors.mirror(self.data_dir.path());
         let news = Arc::new(Notify::new());
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };
         let (store, bus, clock, counters) =
@@ -263,6 +272,8 @@ impl App {
             analyze = analyze.with_parallel(u16::try_from(ai.concurrency).unwrap_or(u16::MAX));
         }
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
+        let mirroring = mirroring.with_state(self.mirror_state.clone());
+        let mirror_every = if self.mirrors.sheet.is_some() { mirror_every.max(SHEET_EVERY) } else { mirror_every };
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         if roles.contains(&Role::Archive) {
             // Two of them: while one waits for the store, the other reads the next batch, and what both have
@@ -275,8 +286,13 @@ impl App {
             scheduler.clone().spawn(life);
         }
         if roles.contains(&Role::Mirror) {
-            self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
-            mirroring.clone().spawn_reconcile();
+            match self.mirrors.sheet.clone() {
+                None => {
+                    self.consume(Queue::Mirror, [mirroring.clone() as Arc<dyn Handler>])?;
+                    mirroring.clone().spawn_reconcile();
+                }
+                Some(sheet) => self.keep_sheet(sheet, mirroring.clone())?,
+            }
         }
         // Whatever the roles: an earlier life may have left something in the spool.
         let relay = Relay {
@@ -291,12 +307,16 @@ impl App {
         Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
     }
 
-    /// Starts the consumers of one queue, which share the journal of what is in hand.
-    fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
+    /// The journal of what the consumers of a queue have in hand.
+    fn journal(&self, queue: Queue) -> Result<Arc<Journal>, AnyFault> {
         let folder = self.data_dir.path().join("in-hand");
         let journal = std::fs::create_dir_all(&folder).and_then(|()| Journal::open(&folder.join(queue.as_str())));
-        let journal = journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?;
-        let journal = Arc::new(journal);
+        Ok(Arc::new(journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?))
+    }
+
+    /// Starts the consumers of one queue, which share the journal of what is in hand.
+    fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
+        let journal = self.journal(queue)?;
         for handler in handlers {
             Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone())
                 .with_journal(journal.clone())
@@ -325,7 +345,9 @@ impl App {
             writable: Arc::new(unusable),
             started: self.clock.now(),
             version: VERSION,
-            workbook: Some(self.workbook()),
+            workbook: self.config.mirror.workbook.then(|| self.workbook()),
+            sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
+            mirror: self.mirror_state.subscribe(),
         };
         let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());
         self.lifecycle.spawn("web", async move {
@@ -335,11 +357,6 @@ impl App {
             }
         });
         Ok(address)
-    }
-
-    /// Where the workbook is.
-    pub fn workbook(&self) -> std::path::PathBuf {
-        self.data_dir.path().join(workbook::XLSX)
     }
 
     /// Stops softly, waits for all tasks, closes the files. Says who was late and who panicked.
@@ -353,32 +370,4 @@ impl App {
         }
         drained
     }
-}
-
-/// Chromium as the settings want it.
-pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Chromium {
-    Chromium::new(
-        ChromiumSettings {
-            executable: config.browser.chromium.clone(),
-            headful: !config.browser.headless,
-            no_sandbox: config.browser.no_sandbox,
-            data_dir: data_dir.to_owned(),
-        },
-        counters,
-    )
-}
-
-/// The address of a pack; the lint has seen it, so this fails for no pack that was loaded.
-///
-/// # Errors
-/// [`PackError::Invalid`].
-pub fn base_url_of(text: &str, pack: &str) -> Result<Url, PackError> {
-    Url::parse(text).map_err(|error| PackError::Invalid {
-        name: pack.to_owned(),
-        problems: vec![crate::selectors::PackProblem {
-            key: "site.base_url".to_owned(),
-            line: None,
-            sentence: error.to_string(),
-        }],
-    })
 }

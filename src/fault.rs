@@ -203,6 +203,24 @@ codes! {
     ClockOff = "clock-off", "Set this machine's clock, best by NTP (timedatectl set-ntp true).";
     /// The mirror could not be written.
     MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
+    /// The service account may not read or write the sheet.
+    SheetNotShared = "sheet-not-shared", "Share the sheet as editor with the service account's address, which the message names; the mirror goes on by itself.";
+    /// There is no sheet of this id, or none that the service account knows of.
+    SheetMissing = "sheet-missing", "Open the sheet in a browser, copy its address into GOOGLE_SHEET_ID, and start chatferry again.";
+    /// Google refuses the service account's key, or the file that holds it is none.
+    SheetCredentials = "sheet-credentials", "Put the JSON key of a service account where GOOGLE_CREDENTIALS_PATH points, and start chatferry again.";
+    /// Google's quota of requests is used up for the moment.
+    SheetRateLimited = "sheet-rate-limited", "Nothing at once: what waits is written when Google allows it. If it stays, look for another program that uses the same service account or project.";
+    /// Google Sheets can't be reached, answers with an error of its own, or the answer was lost.
+    SheetUnavailable = "sheet-unavailable", "Nothing at once: it is tried again. If it stays, check that this machine can reach sheets.googleapis.com and oauth2.googleapis.com.";
+    /// A header of ours was renamed, moved, doubled or deleted, or a tab of our name is somebody else's.
+    SheetColumns = "sheet-columns", "Put the header that the message names back where it was; the mirror goes on by itself within a minute.";
+    /// The spreadsheet holds as many cells as Google allows.
+    SheetFull = "sheet-full", "Delete tabs, rows or columns that nobody needs from the spreadsheet, or name a new one in GOOGLE_SHEET_ID.";
+    /// Another process writes the sheet.
+    SheetHeld = "sheet-held", "Nothing: the other process writes the sheet. To write it from here, stop that one first.";
+    /// This machine's clock is wrong by minutes: Google takes no signature of it.
+    ClockOff = "clock-off", "Set this machine's clock (timedatectl set-ntp true), and start chatferry again.";
     /// The address for HTTP is in use or not ours.
     HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
     /// An account was stopped by a person or by shutdown.

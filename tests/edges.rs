@@ -6,3 +6,8 @@ mod support;
 
 #[path = "edges/ai/mod.rs"]
 mod ai;
+#[path = "support/sheets.rs"]
+mod google;
+
+#[path = "edges/sheets/mod.rs"]
+mod sheets;

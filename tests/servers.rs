@@ -2,6 +2,8 @@
 //! frozen, networks that cut and swallow. Whatever happens, what was collected is stored once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/sheets.rs"]
+mod google;
 #[path = "support/mongod.rs"]
 mod mongod;
 #[path = "support/rabbitmq.rs"]
@@ -24,5 +26,7 @@ mod rig;
 mod schedule;
 #[path = "servers/script.rs"]
 mod script;
+#[path = "servers/sheet.rs"]
+mod sheet;
 #[path = "servers/whole_way.rs"]
 mod whole_way;

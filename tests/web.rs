@@ -65,6 +65,8 @@ impl Daemon {
             started: Timestamp::now() - SignedDuration::from_hours(2),
             version: "1.2.3",
             workbook: Some(folder.path().join("summaries.xlsx")),
+            sheet: None,
+            mirror: tokio::sync::watch::Sender::default().subscribe(),
         };
         let listener = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let addr = listener.local_addr().unwrap();

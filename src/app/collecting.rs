@@ -1,11 +1,17 @@
-//! What the collectors of all accounts share, so that one can be made whenever a lease is had.
+//! What the collectors of all accounts share, so that one can be made whenever a lease is had; and the browser.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use url::Url;
+
+use crate::browser::{Chromium, ChromiumSettings};
 use crate::collect::{Account, Collector, CollectorSettings, Held, Spool};
+use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
 use crate::ports::{Clock, Store};
+use crate::selectors::PackError;
 use crate::telemetry::{Counters, ProgressSink};
 
 /// What collectors of all accounts share.
@@ -36,4 +42,32 @@ impl Collecting {
             status: Mutex::new(None),
         }
     }
+}
+
+/// Chromium as the settings want it.
+pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Chromium {
+    Chromium::new(
+        ChromiumSettings {
+            executable: config.browser.chromium.clone(),
+            headful: !config.browser.headless,
+            no_sandbox: config.browser.no_sandbox,
+            data_dir: data_dir.to_owned(),
+        },
+        counters,
+    )
+}
+
+/// The address of a pack; the lint has seen it, so this fails for no pack that was loaded.
+///
+/// # Errors
+/// [`PackError::Invalid`].
+pub fn base_url_of(text: &str, pack: &str) -> Result<Url, PackError> {
+    Url::parse(text).map_err(|error| PackError::Invalid {
+        name: pack.to_owned(),
+        problems: vec![crate::selectors::PackProblem {
+            key: "site.base_url".to_owned(),
+            line: None,
+            sentence: error.to_string(),
+        }],
+    })
 }

@@ -139,11 +139,12 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
             app.spool.would_publish()
         ));
     } else {
+        let mirrors: Vec<String> = app.places().iter().map(|place| format!("{}: {}", place.name, place.at)).collect();
         out::line(&format!(
-            "stored: {} messages in {} conversations; workbook: {}",
+            "stored: {} messages in {} conversations; {}",
             counts.messages,
             counts.conversations,
-            app.workbook().display()
+            mirrors.join("; ")
         ));
     }
     if let Some(sentence) = left {

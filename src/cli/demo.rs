@@ -16,7 +16,7 @@ use super::exit::{self, Failure};
 use super::{configured, out};
 use crate::app::{App, Role};
 use crate::collect::Account;
-use crate::config::{Config, Sources};
+use crate::config::{Config, MirrorSettings, Sources};
 use crate::consume::{Pipeline, Quiet};
 use crate::demo::{Site, SiteOptions};
 use crate::domain::{AccountId, Conversation};
@@ -107,6 +107,8 @@ pub async fn run(args: DemoArgs, mut sources: Sources) -> Result<(), Failure> {
     settings_for(&site, &args, &mut sources);
     let mut config = configured(sources)?;
     config.accounts.retain(|account| account.id.site().as_str() == "demo");
+    // Invented people don't belong into a sheet that somebody uses.
+    config.mirror = MirrorSettings { sheet: None, workbook: true };
     if config.mongodb.is_some() {
         label(&mut config, &args)?;
     }

@@ -14,12 +14,13 @@ use tokio::time::timeout;
 
 use super::exit::{self, Failure};
 use super::{configured, out};
-use crate::app::{self, Events, Records};
+use crate::app::{self, Events, Inspection, Records};
 use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError, data_dir};
+use crate::mirror::google::SheetError;
 use crate::ports::page::{Browser, SessionRequest};
 use crate::ports::{BusState, SystemClock};
 use crate::selectors::Library;
@@ -101,7 +102,8 @@ pub async fn run(args: &DoctorArgs, sources: Sources) -> Result<(), Failure> {
         findings.push(store(&config, &account).await);
     }
     findings.push(analyst(&config).await);
-    findings.push(mirror(&config));
+    findings.extend(config.mirror.workbook.then(|| workbook(&config)));
+    findings.extend(sheet(&config).await);
     report(&findings, args.json);
     if findings.iter().any(|finding| finding.health == Health::Fault) {
         return Err(Failure::told(exit::FAULTS));
@@ -279,7 +281,25 @@ async fn in_time(part: &'static str, tried: impl Future<Output = Result<Finding,
     }
 }
 
-fn mirror(config: &Config) -> Finding {
+/// Reads the sheet's header, and compares the clocks.
+async fn sheet(config: &Config) -> Option<Finding> {
+    config.mirror.sheet.as_ref()?;
+    let at = app::places(config, &config.data_dir).into_iter().next().map(|place| place.at).unwrap_or_default();
+    let tried = async {
+        let Some(glance) = Inspection::open(config).await?.glance().await else {
+            return Ok(Finding::ok("sheet", "none is set"));
+        };
+        let glance = glance?;
+        if let Some(seconds) = glance.clock_off {
+            return Err(SheetError::Clock { seconds: Some(seconds) }.into());
+        }
+        let what = if glance.is_set_up { "read its headers" } else { "can be read; the first write makes its tabs" };
+        Ok(Finding::ok("sheet", format!("{at}: {what}")))
+    };
+    Some(in_time("sheet", tried).await)
+}
+
+fn workbook(config: &Config) -> Finding {
     match data_dir::check_writable(&config.data_dir) {
         Ok(()) => Finding::ok("mirror", "the local workbook: its folder can be written"),
         Err(source) => {

@@ -118,8 +118,11 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SandboxUnavailable
         | Code::BusRefused
         | Code::TopologyMismatch
+        | Code::SheetMissing
+        | Code::SheetCredentials
+        | Code::ClockOff
         | Code::HttpAddressUnusable => CONFIG,
-        Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost => TRY_LATER,
+        Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost | Code::SheetHeld => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull
         | Code::StoreUnavailable
@@ -159,6 +162,11 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::AiQuarantined
         | Code::ClockOff
         | Code::MirrorFailed
+        | Code::SheetNotShared
+        | Code::SheetRateLimited
+        | Code::SheetUnavailable
+        | Code::SheetColumns
+        | Code::SheetFull
         | Code::Stopped => FAULTS,
     }
 }

@@ -12,6 +12,7 @@ pub mod dead;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
+pub mod mirror;
 pub mod out;
 pub mod run;
 pub mod selectors;
@@ -75,6 +76,9 @@ enum Command {
     /// Look at dead letters, replay or drop them
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Compare the sheet or the workbook with the store, and mend it
+    #[command(subcommand)]
+    Mirror(mirror::MirrorCommand),
     /// Check every configured part the way it is used, and say what is wrong
     Doctor(doctor::DoctorArgs),
     /// Take the data out
@@ -125,6 +129,7 @@ impl Cli {
             Command::Accounts(command) => accounts::run(&command, &configured(sources)?).await,
             Command::Conversations(command) => conversations::run(command, &configured(sources)?).await,
             Command::Dead(command) => dead::run(command, &configured(sources)?).await,
+            Command::Mirror(command) => mirror::run(command, &configured(sources)?).await,
             Command::Doctor(args) => doctor::run(&args, sources).await,
             Command::Data(command) => data::run(command, &configured(sources)?).await,
         }

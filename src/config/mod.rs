@@ -22,6 +22,7 @@ mod dotenv;
 mod error;
 mod example;
 mod file;
+mod google;
 mod layers;
 mod nearest;
 mod origin;
@@ -37,6 +38,7 @@ pub use ai::{AiProvider, AiSettings, ApiKey, Price};
 pub(crate) use error::count;
 pub use error::{ConfigProblems, Problem};
 pub use example::env_example;
+pub use google::{GoogleSettings, ServiceAccount};
 pub use origin::{Origin, Place};
 pub use reader::Listed;
 pub use secret::MASK;
@@ -89,6 +91,15 @@ pub struct RabbitmqSettings {
     pub ca: Option<PathBuf>,
 }
 
+/// Where the mirror is.
+#[derive(Debug, Clone)]
+pub struct MirrorSettings {
+    /// The Google sheet, if one is set.
+    pub sheet: Option<GoogleSettings>,
+    /// Whether the workbook is written; true if there is no sheet.
+    pub workbook: bool,
+}
+
 /// What is logged, and how it looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
@@ -115,6 +126,8 @@ pub struct Config {
     pub rabbitmq: Option<RabbitmqSettings>,
     /// MongoDB's address with user and password; `None`: the embedded store.
     pub mongodb: Option<SecretString>,
+    /// Where the mirror is.
+    pub mirror: MirrorSettings,
     /// When a conversation is due.
     pub analysis: AnalysisSettings,
     /// The AI service; `None`: the built-in analyst.
@@ -200,6 +213,7 @@ impl Reader {
             self.problem(&table::RABBITMQ_CA_PATH, complaint, "amqps://".to_owned(), remedy);
         }
         let mongodb = self.server(&table::MONGODB_URI, server::is_mongo);
+        let mirror = self.mirror();
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
         let ai = self.ai(data_dir.as_deref());
@@ -225,6 +239,7 @@ impl Reader {
             browser: BrowserSettings { headless: headless?, chromium, no_sandbox: no_sandbox.unwrap_or(false) },
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
+            mirror: mirror?,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
             ai: ai?,
             collect: CollectSettings {
@@ -239,6 +254,37 @@ impl Reader {
             warnings: Vec::new(),
             listing: Vec::new(),
         })
+    }
+
+    /// The sheet needs both an id and a key; `None` if one of the settings has no usable value.
+    fn mirror(&mut self) -> Option<MirrorSettings> {
+        let sheet_id = self.optional(&table::GOOGLE_SHEET_ID, google::sheet_id);
+        let path = self.path(&table::GOOGLE_CREDENTIALS_PATH, None);
+        let api = self.value(&table::GOOGLE_SHEETS_API_URL, google::api_url);
+        let workbook = self.value(&table::WORKBOOK, |word| matches!(word, "auto" | "on").then(|| word.to_owned()));
+        let is_named = self.is_set(&table::GOOGLE_SHEET_ID);
+        if is_named && path.is_none() {
+            let complaint = format!("has no effect without {}", table::GOOGLE_CREDENTIALS_PATH.variable);
+            let expected = "both or neither".to_owned();
+            let fix = "set the other to the JSON key of a service account (docs/sheet.md), or remove this one";
+            self.problem(&table::GOOGLE_SHEET_ID, complaint, expected, fix);
+        }
+        if !is_named && path.is_some() {
+            let complaint = format!("has no effect without {}", table::GOOGLE_SHEET_ID.variable);
+            let fix = "set the other to the sheet's address, or remove this one";
+            self.problem(&table::GOOGLE_CREDENTIALS_PATH, complaint, "both or neither".to_owned(), fix);
+        }
+        let account = match path.as_deref().map(google::read_key) {
+            Some(Err((complaint, expected, fix))) => {
+                self.problem(&table::GOOGLE_CREDENTIALS_PATH, complaint, expected.to_owned(), &fix);
+                None
+            }
+            Some(Ok(account)) => Some(account),
+            None => None,
+        };
+        let (api, workbook) = (api?, workbook?);
+        let sheet = sheet_id.zip(account).map(|(sheet_id, account)| GoogleSettings { sheet_id, account, api });
+        Some(MirrorSettings { workbook: sheet.is_none() || workbook == "on", sheet })
     }
 
     fn duration(&mut self, setting: &'static table::Setting) -> Option<Duration> {

@@ -163,6 +163,15 @@ impl Reader {
         (accounts, warnings)
     }
 
+    /// True if somebody set it, whether or not the value can be used. To be asked after the setting was read.
+    pub(super) fn is_set(&self, setting: &Setting) -> bool {
+        let is_listed = self
+            .listing
+            .iter()
+            .any(|listed| listed.variable == setting.variable && listed.origin.place != Place::Default);
+        is_listed || self.problems.iter().any(|problem| problem.subject == setting.variable)
+    }
+
     /// Notes that the value in force of `setting` is wrong in the company of others.
     pub(super) fn problem(&mut self, setting: &Setting, complaint: String, expected: String, fix: &str) {
         let origin = self.listing.iter().find(|listed| listed.variable == setting.variable).map(|l| l.origin.clone());

@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 34));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 38));
 }
 
 #[test]
@@ -166,6 +166,65 @@ fn a_certificate_without_a_broker_has_no_effect_and_is_refused() {
     let pair = |url| [("RABBITMQ_CA_PATH", "/ca.pem"), ("RABBITMQ_URL", url)];
     assert_eq!(Case::new().env(&pair("amqp://broker")).problems(), ["RABBITMQ_CA_PATH @ environment"]);
     assert!(Case::new().env(&pair("amqps://broker")).load().is_ok());
+}
+
+const SHEET: &str = "1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms";
+
+/// A key file as Google hands it out, with a key that is none.
+fn key_file(token_uri: &str) -> String {
+    format!(
+        r#"{{"type":"service_account","client_email":"a@b.iam.gserviceaccount.com","token_uri":"{token_uri}",
+            "private_key":"-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n"}}"#
+    )
+}
+
+#[test]
+fn a_sheet_needs_its_id_and_a_key_and_takes_the_place_of_the_workbook() {
+    let key = key_file("https://oauth2.googleapis.com/token");
+    let pasted = format!("https://docs.google.com/spreadsheets/d/{SHEET}/edit#gid=0");
+    let case = || {
+        Case::new()
+            .file("key.json", &key, 0o600)
+            .env(&[("GOOGLE_SHEET_ID", &pasted), ("GOOGLE_CREDENTIALS_PATH", "key.json")])
+    };
+    let config = case().load().unwrap();
+    let sheet = config.mirror.sheet.as_ref().unwrap();
+    assert_eq!((sheet.sheet_id.as_str(), sheet.api.as_str()), (SHEET, "https://sheets.googleapis.com/"));
+    assert_eq!((sheet.account.email.as_str(), config.mirror.workbook), ("a@b.iam.gserviceaccount.com", false));
+    assert_eq!(listed(&config, "GOOGLE_SHEET_ID").0, SHEET);
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+    assert!(case().env(&[("CHATFERRY_WORKBOOK", "on")]).load().unwrap().mirror.workbook);
+    let without = Case::new().load().unwrap().mirror;
+    assert!(without.sheet.is_none() && without.workbook);
+}
+
+#[test]
+fn half_a_sheet_and_a_wrong_one_are_refused() {
+    let good = key_file("https://oauth2.googleapis.com/token");
+    for (variables, content, mode, expected) in [
+        (&[("GOOGLE_SHEET_ID", SHEET)][..], "", 0o600, &["GOOGLE_SHEET_ID @ environment"][..]),
+        (&[("GOOGLE_CREDENTIALS_PATH", "key.json")], &good, 0o600, &["GOOGLE_CREDENTIALS_PATH @ environment"]),
+        (
+            &[("GOOGLE_SHEET_ID", SHEET), ("GOOGLE_CREDENTIALS_PATH", "key.json")],
+            &good,
+            0o644,
+            &["GOOGLE_CREDENTIALS_PATH @ environment"],
+        ),
+        (
+            &[("GOOGLE_SHEET_ID", "my sheet"), ("GOOGLE_CREDENTIALS_PATH", "key.json")],
+            "{}",
+            0o600,
+            &["GOOGLE_SHEET_ID @ environment", "GOOGLE_CREDENTIALS_PATH @ environment"],
+        ),
+        (
+            &[("GOOGLE_SHEETS_API_URL", "http://sheets.example/"), ("CHATFERRY_WORKBOOK", "off")],
+            "",
+            0o600,
+            &["GOOGLE_SHEETS_API_URL @ environment", "CHATFERRY_WORKBOOK @ environment"],
+        ),
+    ] {
+        assert_eq!(Case::new().file("key.json", content, mode).env(variables).problems(), expected);
+    }
 }
 
 #[test]

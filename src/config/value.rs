@@ -197,6 +197,18 @@ impl Shown for LogFormat {
     }
 }
 
+impl Shown for String {
+    fn shown(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Shown for url::Url {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Shown for PathBuf {
     fn shown(&self) -> String {
         Path::display(self).to_string()

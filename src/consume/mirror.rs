@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::error::Elsewhere;
 use super::projection;
 use super::runner::{Handler, Outcome, Received};
-use crate::fault::{AnyFault, Class, Code};
+use crate::fault::{AnyFault, Class};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
-use crate::ports::{Bus, Clock, Mirror, MirrorOutcome, Queue, Store};
+use crate::ports::{Bus, Clock, Mirror, MirrorFault, MirrorOutcome, MirrorState, Queue, Store};
 use crate::resilience::Pace;
 use crate::telemetry::occurrences::{MirrorFailed, MirrorWritten, StoppedOverFault};
 use crate::telemetry::{Counters, Occurrence};
@@ -27,16 +27,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How often the mirror is written although no event came, unless told otherwise.
 const RECONCILE_EVERY: Duration = Duration::from_secs(600);
 
-/// What is known about the mirror.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MirrorState {
-    /// What the last successful write did.
-    pub outcome: Option<MirrorOutcome>,
-    /// When that was.
-    pub written_at: Option<Timestamp>,
-    /// Why the last attempt failed, if it did: what the mirror shows may be out of date.
-    pub fault: Option<(Code, String)>,
-}
+/// How often a mirror that waits for a human is looked at again: a sheet that was shared, or a header that was put back,
+/// should not need a restart.
+const PARKED_EVERY: Duration = Duration::from_secs(60);
+
+/// The wait after a failure of something that will come back by itself and did not say when.
+const SETBACK: Duration = Duration::from_secs(30);
 
 /// Who is to blame for a projection that was not written.
 enum Refusal {
@@ -69,8 +65,9 @@ pub struct Mirroring {
     lifecycle: Lifecycle,
     pace: StdMutex<Pace>,
     reconcile_every: Duration,
-    /// One write at a time.
+    /// One write at a time; when the last attempt began that ended with a mirror parked.
     writing: Mutex<()>,
+    parked: StdMutex<Option<Instant>>,
     state: watch::Sender<MirrorState>,
     counters: Arc<Counters>,
 }
@@ -94,9 +91,17 @@ impl Mirroring {
             pace: StdMutex::new(Pace::new(INTERVAL)),
             reconcile_every: RECONCILE_EVERY,
             writing: Mutex::new(()),
+            parked: StdMutex::new(None),
             state: watch::Sender::new(MirrorState::default()),
             counters,
         }
+    }
+
+    /// The same, telling what is known about the mirror there.
+    #[must_use]
+    pub fn with_state(mut self, state: watch::Sender<MirrorState>) -> Self {
+        self.state = state;
+        self
     }
 
     /// The same with other times: at most one projection per `interval` for events, and one every
@@ -125,27 +130,42 @@ impl Mirroring {
         let _writing = self.writing.lock().await;
         let begun = Instant::now();
         let written = self.project().await;
+        let now = self.clock.now();
+        let is_parked = matches!(&written, Err(Refusal::Mirror(fault)) if fault.class() == Class::Permanent);
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = is_parked.then_some(begun);
         self.state.send_modify(|state| match &written {
             Ok(outcome) => {
                 MirrorWritten { rows: outcome.rows, duration: begun.elapsed() }.emit(&self.counters);
                 state.outcome = Some(outcome.clone());
-                state.written_at = Some(self.clock.now());
+                state.written_at = Some(now);
                 state.fault = None;
             }
             Err(refusal) => {
                 let fault = refusal.fault();
                 MirrorFailed { fault }.emit(&self.counters);
-                state.fault = Some((fault.code(), fault.to_string()));
+                let known = state.fault.take().filter(|known| known.code == fault.code());
+                state.fault = Some(MirrorFault::new(fault, known.map_or(now, |known| known.since)));
             }
         });
         written
     }
 
+    /// True while a mirror that waits for a human has been looked at so lately that nobody can have mended it.
+    fn is_parked(&self) -> bool {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.is_some_and(|since| since.elapsed() < PARKED_EVERY.min(self.reconcile_every))
+    }
+
     async fn project(&self) -> Result<MirrorOutcome, Refusal> {
         let projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
-        let outcome = self.mirror.write(&projection).await.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
+        let shown = self.store.mirrored().await.map_err(Refusal::Source)?;
+        let written = self.mirror.write(&projection, &shown).await;
+        let outcome = written.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
         crash_point(CrashPoint::MirrorWritten);
-        self.store.save_mirrored(&projection::hashes(&projection)).await.map_err(Refusal::Source)?;
+        let wanted = projection.fingerprints();
+        if wanted != shown {
+            self.store.save_mirrored(&wanted).await.map_err(Refusal::Source)?;
+        }
         Ok(outcome)
     }
 
@@ -155,29 +175,35 @@ impl Mirroring {
     /// As the store's and the bus's.
     pub async fn is_current(&self) -> Result<bool, AnyFault> {
         let wanted = projection::load(&*self.store, &*self.bus, &*self.clock).await?;
-        Ok(projection::hashes(&wanted) == self.store.mirrored().await?)
+        Ok(wanted.fingerprints() == self.store.mirrored().await?)
     }
 
-    /// Writes the mirror at the start and then every so often until the soft stop, as a task of the
-    /// lifecycle: what an event missed, or a person deleted, comes back.
+    /// [`Self::reconcile`] until the soft stop, as a task of the lifecycle.
     pub fn spawn_reconcile(self: Arc<Self>) {
         let lifecycle = self.lifecycle.clone();
-        lifecycle.spawn("mirror reconcile", async move {
-            while !self.lifecycle.is_stopping() {
-                if let Err(fault) = self.rebuild().await
-                    && fault.class() == Class::Critical
-                {
+        lifecycle.spawn("mirror reconcile", async move { self.reconcile(&self.lifecycle.soft).await });
+    }
+
+    /// Writes the mirror at the start and then every so often until `stop`: what an event missed, or a person deleted,
+    /// comes back. What failed is tried again as soon as the fault allows.
+    pub async fn reconcile(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let wait = match self.rebuild().await.map_err(|fault| (fault.class(), fault)) {
+                Ok(_) => self.reconcile_every,
+                Err((Class::Retryable { after }, _)) => after.unwrap_or(SETBACK).min(self.reconcile_every),
+                Err((Class::Permanent, _)) => PARKED_EVERY.min(self.reconcile_every),
+                Err((Class::Critical, fault)) => {
                     StoppedOverFault { who: "mirror reconcile", fault: &fault }.emit(&self.counters);
                     self.lifecycle.stop_over(fault.code());
+                    return;
                 }
-                // Cancel-safe: neither arm holds anything. A failed write is reported in the state; the
-                // next time comes soon enough, and events try meanwhile.
-                tokio::select! {
-                    () = self.lifecycle.soft.cancelled() => (),
-                    () = tokio::time::sleep(self.reconcile_every) => (),
-                }
+            };
+            // Cancel-safe: neither arm holds anything. A failed write is reported in the state; events try meanwhile.
+            tokio::select! {
+                () = stop.cancelled() => (),
+                () = tokio::time::sleep(wait) => (),
             }
-        });
+        }
     }
 
     /// Waits until the next projection may begin; the soft stop cuts the wait short, so that the last
@@ -212,6 +238,10 @@ impl Handler for Mirroring {
 
     async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
         self.wait_for_turn().await;
+        if self.is_parked() {
+            // Looking again would cost requests and find the same; the reconcile does it once a minute.
+            return Ok(batch.iter().map(|_| Outcome::Done).collect());
+        }
         match self.write().await {
             Ok(_) => (),
             // The events only said "look again", and the reconcile does: as dead letters they would bury

@@ -33,6 +33,6 @@ pub use archive::Archive;
 pub use drain::{Pipeline, Quiet, Stage};
 pub use error::ConsumeError;
 pub use journal::Journal;
-pub use mirror::{MirrorState, Mirroring};
+pub use mirror::Mirroring;
 pub use runner::{Handler, Outcome, Received, Runner};
 pub use scheduler::Scheduler;

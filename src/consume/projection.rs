@@ -1,13 +1,7 @@
-//! What the mirror should show, read from the store, and a hash per row to tell whether it does.
+//! What the mirror should show, read from the store.
 
-use std::collections::HashMap;
-
-use crate::domain::{Conversation, ConversationKey};
 use crate::fault::AnyFault;
 use crate::ports::{Bus, Clock, ConversationFilter, MirrorRow, MirrorStatus, Projection, Store};
-
-/// The content of each row as the viewer sees it, by conversation.
-pub type RowHashes = HashMap<ConversationKey, [u8; 16]>;
 
 /// Reads everything that the mirror should show now.
 ///
@@ -33,42 +27,4 @@ pub async fn load(store: &dyn Store, bus: &dyn Bus, clock: &dyn Clock) -> Result
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok(Projection { rows, status })
-}
-
-/// A hash per row, equal as long as the row would look the same.
-pub fn hashes(projection: &Projection) -> RowHashes {
-    projection.rows.iter().map(|row| (row.conversation.key, hash(row))).collect()
-}
-
-fn hash(row: &MirrorRow) -> [u8; 16] {
-    // Every field by name: a new one must be looked at here before this compiles.
-    let Conversation {
-        key,
-        account,
-        native_id,
-        title,
-        messages,
-        last_message,
-        last_sent_at,
-        updated_at,
-        due_at: _, // not shown
-    } = &row.conversation;
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |field: &[u8]| {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
-    };
-    add(key.as_bytes());
-    add(account.to_string().as_bytes());
-    add(native_id.as_bytes());
-    add(title.expose().as_bytes());
-    add(&messages.to_le_bytes());
-    add(last_message.map(|key| key.to_string()).unwrap_or_default().as_bytes());
-    add(last_sent_at.map(|at| at.to_string()).unwrap_or_default().as_bytes());
-    add(updated_at.to_string().as_bytes());
-    // An analysis never changes under its id.
-    add(row.analysis.as_ref().map(|analysis| analysis.id.to_string()).unwrap_or_default().as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    bytes
 }

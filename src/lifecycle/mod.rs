@@ -40,6 +40,8 @@ pub struct Lifecycle {
     pub soft: CancellationToken,
     /// Cancelled when work in hand must be let go.
     pub hard: CancellationToken,
+    /// The soft stop of the whole, where this is a part of it.
+    whole: CancellationToken,
     tracker: TaskTracker,
     roll: Arc<Roll>,
 }
@@ -106,9 +108,17 @@ impl Lifecycle {
         });
     }
 
+    /// A part of this life that ends with `soft`, which should be a child of this life's own soft stop; what stops the
+    /// part over a fault stops the whole.
+    #[must_use]
+    pub fn part(&self, soft: CancellationToken) -> Self {
+        Self { soft, whole: self.soft.clone(), ..self.clone() }
+    }
+
     /// Asks every task to take on nothing new.
     pub fn stop(&self) {
         self.soft.cancel();
+        self.whole.cancel();
     }
 
     /// As [`Lifecycle::stop`], because of a fault: the first one becomes the exit code.
@@ -190,6 +200,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_ends_alone_but_a_fault_in_it_ends_the_whole() {
+        let life = Lifecycle::new();
+        let part = life.part(life.soft.child_token());
+        part.soft.cancel();
+        assert!(part.is_stopping() && !life.is_stopping());
+        life.part(life.soft.child_token()).stop_over(Code::Internal);
+        assert!(life.is_stopping());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn tasks_that_heed_the_soft_stop_are_not_late() {

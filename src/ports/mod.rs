@@ -18,5 +18,5 @@ pub use backlog::Backlog;
 pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
 pub use leases::{Lease, Leases};
-pub use mirror::{Mirror, MirrorOutcome, MirrorRow, MirrorStatus, Projection};
+pub use mirror::{Mirror, MirrorFault, MirrorOutcome, MirrorRow, MirrorState, MirrorStatus, Projection, Shown};
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::TelemetryError;
 use super::line::{self, Fields, Line};
 
-/// Libraries that are never heard: what they say holds page content, frames or headers.
+/// Libraries that are never heard: what they say holds page content, frames, headers or tokens.
 const MUTED: &[&str] = &[
     "chromiumoxide",
     "tungstenite",
@@ -33,6 +33,9 @@ const MUTED: &[&str] = &[
     "mongodb",
     "rustls",
     "reqwest",
+    "yup_oauth2",
+    "google_apis_common",
+    "google_sheets4",
 ];
 
 /// How a log line looks.
@@ -215,6 +218,8 @@ pub(super) mod tests {
                 tracing::error!(target: "hyper_util::client", "h");
                 tracing::error!(target: "reqwest::connect", "r");
                 tracing::error!(target: "foreign", "i");
+                tracing::error!(target: "yup_oauth2::authenticator", "j");
+                tracing::error!(target: "google_sheets4::api", "k");
             });
             lines.iter().map(|line| line["msg"].as_str().unwrap().to_owned()).collect::<String>()
         };

@@ -11,6 +11,7 @@ use super::rows::{Tone, prose, state_words};
 use super::survey::{PartName, Survey};
 use super::when::grouped;
 use crate::domain::{AccountState, AccountStatus, GapReason};
+use crate::ports::MirrorFault;
 
 /// Causes that are named one by one; what goes beyond is counted.
 const NAMED: usize = 8;
@@ -127,6 +128,7 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
             action: Some("chatferry dead list shows each with its code; docs/runbook.md says what to do.".to_owned()),
         });
     }
+    causes.extend(survey.mirror.as_ref().map(of_mirror));
     if let Ok(gaps) = &survey.gaps
         && let unseen @ 1.. = gaps.iter().filter(|gap| gap.reason != GapReason::HistoryLimit).count()
     {
@@ -167,6 +169,17 @@ fn of_part(part: &Part) -> Cause {
         code: part.code,
         sentence: format!("The {} {verb}: {}", part.name, lower_first(&part.sentence)),
         action: part.action.clone(),
+    }
+}
+
+/// The store holds everything all the same: this is about what viewers see.
+fn of_mirror(fault: &MirrorFault) -> Cause {
+    let verdict = if fault.is_parked { "is parked" } else { "is behind" };
+    Cause {
+        tone: Tone::Warn,
+        code: Some(fault.code.as_str()),
+        sentence: format!("The mirror {verdict}: {}", full_stop(&lower_first(&prose(&fault.sentence)))),
+        action: Some(prose(&fault.action)),
     }
 }
 

@@ -35,9 +35,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::fault::AnyFault;
-use crate::ports::{Backlog, Bus, Clock, Store};
+use crate::ports::{Backlog, Bus, Clock, MirrorState, Store};
 
 pub use error::WebError;
 pub use serve::{bind, serve};
@@ -63,6 +64,10 @@ pub struct WebState {
     pub started: Timestamp,
     /// The version of the daemon.
     pub version: &'static str,
-    /// Where a person finds the mirror: a path or an address without a secret.
+    /// Where a person finds the workbook.
     pub workbook: Option<PathBuf>,
+    /// Where a person finds the sheet.
+    pub sheet: Option<String>,
+    /// What is known about the mirror, as far as this process writes it.
+    pub mirror: watch::Receiver<MirrorState>,
 }

@@ -127,7 +127,7 @@ impl From<&QueueDepth> for QueueRow {
         let (label, purpose) = match depth.queue {
             Queue::Archive => ("Archive", "messages on their way into the store"),
             Queue::Analyze => ("Analyze", "conversations due for analysis"),
-            Queue::Mirror => ("Mirror", "changes the workbook should show"),
+            Queue::Mirror => ("Mirror", "changes the mirror should show"),
         };
         Self { queue: depth.queue.as_str(), label, purpose, ready: depth.ready, in_flight: depth.in_flight }
     }

@@ -34,8 +34,10 @@ pub(super) struct Status {
     pub version: &'static str,
     /// Changes when the page itself does: an open page then loads itself anew.
     pub revision: &'static str,
-    /// Where a person finds the mirror.
+    /// Where a person finds the workbook.
     pub workbook: Option<String>,
+    /// Where a person finds the sheet.
+    pub sheet: Option<String>,
     pub parts: Vec<Part>,
     pub counts: Figures,
     pub tiles: Tiles,
@@ -111,6 +113,7 @@ impl Status {
             version: state.version,
             revision: revision(),
             workbook: state.workbook.as_ref().map(|path| path.display().to_string()),
+            sheet: state.sheet.clone(),
             parts: judgement.parts,
             tiles: Tiles::new(&counts, survey),
             counts,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{WebError, WebState};
 use crate::domain::{AccountStatus, Analysis, Conversation, ConversationKey, Gap};
 use crate::fault::{AnyFault, Code};
-use crate::ports::{BusState, ConversationFilter, Counts, QueueDepth};
+use crate::ports::{BusState, ConversationFilter, Counts, MirrorFault, QueueDepth};
 
 /// Longest wait for one answer of one dependency.
 pub(super) const DEADLINE: Duration = Duration::from_secs(2);
@@ -90,6 +90,8 @@ pub(super) struct Survey {
     pub pending: Reading<u64>,
     pub captured: Reading<u64>,
     pub writable: Reading<()>,
+    /// Why the mirror is not written, if it is not.
+    pub mirror: Option<MirrorFault>,
 }
 
 impl Survey {
@@ -202,6 +204,7 @@ impl Observer {
             pending,
             captured,
             writable,
+            mirror: self.state.mirror.borrow().fault.clone(),
         }
     }
 

@@ -13,7 +13,8 @@ const WALLED: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("csv", &["mirror/"]),
     ("dotenvy", &["config/"]),
-    ("governor", &["resilience/"]),
+    ("google_sheets4", &["mirror/google/"]),
+    ("governor", &["mirror/google/", "resilience/"]),
     ("indicatif", &["cli/"]),
     ("lapin", &["bus/rabbitmq/"]),
     ("mongodb", &["store/mongo/"]),
@@ -24,7 +25,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("rustix", &["browser/", "lifecycle/"]),
     ("rustls", &["main.rs"]),
     ("schemars", &["domain/", "selectors/"]),
-    ("secrecy", &["ai/service/", "bus/rabbitmq/", "config/", "collect/", "store/mongo/"]),
+    ("secrecy", &["ai/service/", "bus/rabbitmq/", "config/", "collect/", "mirror/google/", "store/mongo/"]),
     ("strsim", &["config/", "selectors/"]),
     ("toml", &["config/", "selectors/"]),
     ("toml_edit", &["config/", "selectors/"]),
@@ -33,6 +34,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("unicode_segmentation", &["ai/", "web/"]),
     ("validator", &["config/"]),
     ("whatlang", &["ai/"]),
+    ("yup_oauth2", &["mirror/google/"]),
 ];
 
 /// Crates that any room may use.

@@ -44,6 +44,8 @@ pub enum Kind {
     AmqpUrl,
     /// The address of a MongoDB, with the name of a database.
     MongoUri,
+    /// The id of a Google sheet, or its address.
+    SheetId,
     /// The address of an AI service's interface.
     ApiUrl,
     /// A whole number from the first to the second, both included.
@@ -78,6 +80,9 @@ impl Kind {
             Self::Url => "an https:// address without user name, query and fragment".to_owned(),
             Self::AmqpUrl => "amqp:// or amqps://, user:password@, host and vhost".to_owned(),
             Self::MongoUri => "mongodb:// or mongodb+srv://, host, / and the name of a database".to_owned(),
+            Self::SheetId => {
+                "the id of a Google sheet, or its whole address (https://docs.google.com/spreadsheets/d/…)".to_owned()
+            }
             Self::ApiUrl => {
                 "an https:// address (http:// on this machine only) without user name, query and fragment".to_owned()
             }

@@ -229,6 +229,50 @@ pub static MONGODB_URI: Setting = Setting {
     ..ROW
 };
 
+/// The sheet instead of the workbook.
+pub static GOOGLE_SHEET_ID: Setting = Setting {
+    variable: "GOOGLE_SHEET_ID",
+    key: "mirror.google_sheet_id",
+    kind: Kind::SheetId,
+    computed: Some("no sheet: the mirror is a workbook in the data directory"),
+    help: "Which Google sheet is the mirror; needs GOOGLE_CREDENTIALS_PATH too.",
+    obtain: "Make an empty sheet and copy its address from the browser; docs/sheet.md goes through it.",
+    ..ROW
+};
+
+/// Who writes the sheet.
+pub static GOOGLE_CREDENTIALS_PATH: Setting = Setting {
+    variable: "GOOGLE_CREDENTIALS_PATH",
+    key: "mirror.google_credentials_path",
+    kind: Kind::Path,
+    computed: Some("none"),
+    help: "The JSON key of the service account that writes the sheet, a file of mode 0600.",
+    obtain: "Google Cloud console: IAM, service accounts, keys, add key; then share the sheet with its address as editor.",
+    ..ROW
+};
+
+/// Where Google is.
+pub static GOOGLE_SHEETS_API_URL: Setting = Setting {
+    variable: "GOOGLE_SHEETS_API_URL",
+    key: "mirror.google_sheets_api_url",
+    kind: Kind::ApiUrl,
+    default: Some(crate::config::google::SHEETS_API),
+    help: "Where the Google Sheets API is.",
+    obtain: "Leave it, unless requests must go through a gateway of yours.",
+    ..ROW
+};
+
+/// The workbook beside the sheet.
+pub static WORKBOOK: Setting = Setting {
+    variable: "CHATFERRY_WORKBOOK",
+    key: "workbook",
+    kind: Kind::Choice(&["auto", "on"]),
+    default: Some("auto"),
+    help: "Whether summaries.xlsx and summaries.csv are written: auto where no Google sheet is set, on beside it too.",
+    obtain: "on keeps a copy of the chats' summaries on this machine.",
+    ..ROW
+};
+
 const fn absent(variable: &'static str, key: &'static str, instead: &'static str) -> Setting {
     Setting { variable, key, presence: Presence::Absent { instead, allowed: &[] }, ..ROW }
 }
@@ -237,18 +281,14 @@ const fn absent_secret(variable: &'static str, key: &'static str, instead: &'sta
     Setting { secret: true, ..absent(variable, key, instead) }
 }
 
-const MIRROR: &str = "this version mirrors only to the local workbook";
 
-pub(super) static LATER: [Setting; 6] = [
-    absent("GOOGLE_SHEET_ID", "mirror.google_sheet_id", MIRROR),
-    absent("GOOGLE_CREDENTIALS_PATH", "mirror.google_credentials_path", MIRROR),
-    absent("GOOGLE_SHEETS_API_URL", "mirror.google_sheets_api_url", MIRROR),
+pub(super) static LATER: [Setting; 3] = [
     absent_secret("SENTRY_DSN", "telemetry.sentry_dsn", "this version sends no error reports"),
     absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 34] = [
+pub(super) static IN_FORCE: [&Setting; 38] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -258,6 +298,10 @@ pub(super) static IN_FORCE: [&Setting; 34] = [
     &RABBITMQ_URL,
     &RABBITMQ_CA_PATH,
     &MONGODB_URI,
+    &GOOGLE_SHEET_ID,
+    &GOOGLE_CREDENTIALS_PATH,
+    &GOOGLE_SHEETS_API_URL,
+    &WORKBOOK,
     &ANALYSIS_QUIET,
     &ANALYSIS_MAX_WAIT,
     &AI_PROVIDER,

@@ -71,7 +71,10 @@ async fn a_mirror_that_is_not_ours_is_reported_and_stops_nothing() {
     rig.publish([change(1)]).await;
     rig.runner(mirroring.clone()).spawn();
     rig.empty(Queue::Mirror).await;
-    assert_eq!(mirroring.state().borrow().fault.as_ref().map(|fault| fault.0), Some(Code::DatabaseFailed));
+    assert_eq!(
+        mirroring.state().borrow().fault.as_ref().map(|fault| (fault.code, fault.is_parked)),
+        Some((Code::DatabaseFailed, true))
+    );
     assert!(!rig.life.is_stopping() && rig.bus.dead_letters().await.unwrap() == 0);
     rig.end().await;
 }

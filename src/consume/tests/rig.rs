@@ -21,7 +21,7 @@ use crate::fault::AnyFault;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     Analyst, AnalystRequest, Bus, Clock, DeadLetter, Deliveries, DueRule, Mirror, MirrorOutcome, Outgoing, Projection,
-    Queue, QueueDepth, Reply, Store,
+    Queue, QueueDepth, Reply, Shown, Store,
 };
 use crate::sqlite::Database;
 use crate::store::SqliteStore;
@@ -271,7 +271,7 @@ impl Sheet {
 
 #[async_trait]
 impl Mirror for Sheet {
-    async fn write(&self, projection: &Projection) -> Result<MirrorOutcome, AnyFault> {
+    async fn write(&self, projection: &Projection, _: &Shown) -> Result<MirrorOutcome, AnyFault> {
         if let Some(fault) = self.faults.lock().unwrap().pop() {
             return Err(fault);
         }

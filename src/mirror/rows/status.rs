@@ -89,7 +89,7 @@ pub fn facts(status: &MirrorStatus, rows: u64, freshness: &str) -> Vec<Fact> {
         fact("open gaps", Cell::Number(status.open_gaps), "stretches of conversations that could not be seen"),
         fact("dead letters", Cell::Number(status.dead_letters), "events that wait for a human; the log names each"),
         fact("daemon version", Cell::word(&status.version), ""),
-        fact("times", Cell::word("UTC"), "every time in this workbook is in UTC"),
+        fact("times", Cell::word("UTC"), "every time here is in UTC"),
     ]
 }
 

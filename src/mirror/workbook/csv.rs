@@ -17,7 +17,7 @@ use super::Row;
 use crate::mirror::error::MirrorError;
 use crate::mirror::rows::{COLUMNS, Cell};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The file's bytes.
 ///
@@ -34,7 +34,8 @@ pub(super) fn build(rows: &[Row]) -> Result<Vec<u8>, MirrorError> {
     writer.into_inner().map_err(|_| failed("flush"))
 }
 
-fn field(cell: &Cell) -> Cow<'_, str> {
+/// A cell as the file holds it, before quoting.
+pub(super) fn field(cell: &Cell) -> Cow<'_, str> {
     match cell {
         Cell::Text(text) => without_formula(text.expose()),
         Cell::Number(number) => number.to_string().into(),

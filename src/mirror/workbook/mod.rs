@@ -12,6 +12,7 @@
 //! replaced one after the other; each is consistent in itself.
 
 mod atomic;
+mod compare;
 mod csv;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -25,11 +26,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::difference::Difference;
 use super::error::MirrorError;
 use super::rows::{COLUMNS, Cell, TextLimit, conversation_cells, lasting_hash};
 use crate::domain::ids::digest;
 use crate::fault::AnyFault;
-use crate::ports::{Mirror, MirrorOutcome, Projection};
+use crate::ports::{Mirror, MirrorOutcome, Projection, Shown};
 
 /// The workbook's name in the folder.
 pub const XLSX: &str = "summaries.xlsx";
@@ -63,11 +65,16 @@ impl Workbook {
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), last: Arc::default() }
     }
+
+    /// Compares the files with what the store would show.
+    pub fn compare(&self, projection: &Projection) -> Vec<Difference> {
+        compare::compare(&self.dir, projection)
+    }
 }
 
 #[async_trait]
 impl Mirror for Workbook {
-    async fn write(&self, projection: &Projection) -> Result<MirrorOutcome, AnyFault> {
+    async fn write(&self, projection: &Projection, _: &Shown) -> Result<MirrorOutcome, AnyFault> {
         let (dir, last) = (self.dir.clone(), Arc::clone(&self.last));
         // Building and syncing the files takes up to a second: not on the threads that run the tasks.
         // A write that was begun is finished even if the caller goes away, which does no harm.

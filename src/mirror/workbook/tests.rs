@@ -15,7 +15,7 @@ use crate::mirror::rows::Column;
 use crate::ports::MirrorRow;
 
 async fn write(workbook: &Workbook, projection: &Projection) -> MirrorOutcome {
-    workbook.write(projection).await.unwrap()
+    workbook.write(projection, &HashMap::new()).await.unwrap()
 }
 
 async fn sheets(rows: Vec<MirrorRow>) -> (Range<Data>, Range<Data>) {
@@ -229,7 +229,8 @@ async fn the_files_are_private_and_no_temporary_one_stays() {
 #[tokio::test]
 async fn a_missing_folder_is_for_a_human() {
     let dir = tempfile::tempdir().unwrap();
-    let fault = Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new())).await.unwrap_err();
+    let fault =
+        Workbook::new(&dir.path().join("gone")).write(&projection(Vec::new()), &HashMap::new()).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::MirrorFailed, Class::Permanent));
     assert!(fault.action().starts_with("Create the folder"));
 }
@@ -242,7 +243,7 @@ async fn a_failed_write_is_tried_again_even_if_nothing_changed() {
     // A folder in the way of the second file.
     fs::create_dir(dir.path().join(CSV)).unwrap();
     fs::write(dir.path().join(CSV).join("x"), "").unwrap();
-    let fault = workbook.write(&shown).await.unwrap_err();
+    let fault = workbook.write(&shown, &HashMap::new()).await.unwrap_err();
     assert!(fault.class().is_retryable());
     fs::remove_dir_all(dir.path().join(CSV)).unwrap();
     write(&workbook, &shown).await;
@@ -276,4 +277,30 @@ async fn a_reader_never_sees_half_a_file() {
     done.store(true, Ordering::Relaxed);
     let sizes = reader.await.unwrap();
     assert!(sizes.iter().all(|height| [2, 201].contains(height)), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_changed_in_the_table_is_named_by_key_row_and_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let workbook = Workbook::new(dir.path());
+    let rows: Vec<MirrorRow> = (1..=4).map(|id| row(&id.to_string(), "Mia", "She asks, \"=1\"\nor so.")).collect();
+    let keys: Vec<_> = rows.iter().map(|row| row.conversation.key).collect();
+    let shown = projection(rows[..3].to_vec());
+    assert_eq!(workbook.compare(&shown).len(), 2, "neither file is there");
+    write(&workbook, &shown).await;
+    assert_eq!(workbook.compare(&shown), []);
+    let path = dir.path().join(CSV);
+    let text = fs::read_to_string(&path).unwrap();
+    let second = format!("{}", keys[1]);
+    let (before, after) = text.split_once(&second).unwrap();
+    let edited = format!("{before}{}{after}", keys[3]).replacen(",12,", ",13,", 1);
+    fs::write(&path, edited).unwrap();
+    assert_eq!(
+        workbook.compare(&shown),
+        [
+            Difference::Differs { key: keys[0], row: 2, columns: vec!["messages"] },
+            Difference::Orphan { key: keys[3], row: 3 },
+            Difference::Missing { key: keys[1] },
+        ]
+    );
 }

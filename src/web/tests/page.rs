@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::sample::{Trouble, account, ago, analysis, conversation, parked, state, troubled, well};
 use crate::domain::{AccountState, AccountStatus, Risk, RiskFlag, Text};
+use crate::fault::Code;
+use crate::ports::MirrorFault;
 use crate::web::page::render;
 use crate::web::status::Status;
 use crate::web::survey::Survey;
@@ -24,6 +26,22 @@ fn html(survey: &Survey) -> String {
 fn the_document_has_its_shape() {
     let document = Status { revision: "(revision)", ..status(&troubled()) };
     insta::assert_json_snapshot!("status", document);
+}
+
+#[test]
+fn a_mirror_that_is_not_written_is_named_with_what_to_do() {
+    let fault = |is_parked| MirrorFault {
+        code: Code::SheetNotShared,
+        sentence: "bot@x may not write the sheet".to_owned(),
+        action: "Add bot@x as editor.".to_owned(),
+        is_parked,
+        since: ago(60),
+    };
+    let told = status(&Survey { mirror: Some(fault(true)), ..well() });
+    assert_eq!(told.headline, "The mirror is parked: bot@x may not write the sheet.");
+    assert_eq!((told.subline.as_str(), told.code), ("Add bot@x as editor.", Some("sheet-not-shared")));
+    let behind = status(&Survey { mirror: Some(fault(false)), ..well() });
+    assert!(behind.headline.starts_with("The mirror is behind: "), "{}", behind.headline);
 }
 
 /// One open element: its name, its hooks, and where its descendants' paths begin.

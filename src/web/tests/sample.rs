@@ -180,6 +180,8 @@ pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
         started: ago(3_725),
         version: "1.2.3",
         workbook: Some("/var/lib/chatferry/summaries.xlsx".into()),
+        sheet: Some("https://docs.google.com/spreadsheets/d/x/edit".to_owned()),
+        mirror: tokio::sync::watch::Sender::default().subscribe(),
     }
 }
 
@@ -281,6 +283,7 @@ pub fn well() -> Survey {
         captured: Ok(2_408),
         flowing: Ok(()),
         writable: Ok(()),
+        mirror: None,
     }
 }
 
