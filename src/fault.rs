@@ -199,7 +199,7 @@ codes! {
     AiModelUnknown = "ai-model-unknown", "Correct AI_MODEL, or AI_API_URL up to and with /v1, and start again; the events wait.";
     /// An answer gave away what it must not.
     AiQuarantined = "ai-quarantined", "Read the conversation yourself: somebody in it writes for machines. Nothing of the answer was kept.";
-    /// This machine's clock is wrong.
+    /// This machine's clock is wrong by minutes: Google, for one, takes no signature of it.
     ClockOff = "clock-off", "Set this machine's clock, best by NTP (timedatectl set-ntp true).";
     /// The mirror could not be written.
     MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
@@ -219,8 +219,6 @@ codes! {
     SheetFull = "sheet-full", "Delete tabs, rows or columns that nobody needs from the spreadsheet, or name a new one in GOOGLE_SHEET_ID.";
     /// Another process writes the sheet.
     SheetHeld = "sheet-held", "Nothing: the other process writes the sheet. To write it from here, stop that one first.";
-    /// This machine's clock is wrong by minutes: Google takes no signature of it.
-    ClockOff = "clock-off", "Set this machine's clock (timedatectl set-ntp true), and start chatferry again.";
     /// The address for HTTP is in use or not ours.
     HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
     /// An account was stopped by a person or by shutdown.

@@ -120,7 +120,6 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::TopologyMismatch
         | Code::SheetMissing
         | Code::SheetCredentials
-        | Code::ClockOff
         | Code::HttpAddressUnusable => CONFIG,
         Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost | Code::SheetHeld => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,

@@ -205,7 +205,7 @@ impl Shown for String {
 
 impl Shown for url::Url {
     fn shown(&self) -> String {
-        self.to_string()
+        self.as_str().trim_end_matches('/').to_owned()
     }
 }
 

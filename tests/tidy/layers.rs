@@ -33,8 +33,17 @@ const TABLE: &[(&str, &[&[&str]])] = &[
 const ABOVE: &[&str] = &["app", "cli"];
 
 /// What only [`ABOVE`]'s first may name: everything else speaks to ports.
-const ADAPTERS: [&str; 9] =
-    ["EmbeddedBus", "RabbitBus", "SqliteStore", "MongoStore", "Extractive", "AiService", "Workbook", "GoogleSheet", "Chromium"];
+const ADAPTERS: [&str; 9] = [
+    "EmbeddedBus",
+    "RabbitBus",
+    "SqliteStore",
+    "MongoStore",
+    "Extractive",
+    "AiService",
+    "Workbook",
+    "GoogleSheet",
+    "Chromium",
+];
 
 fn may_import(room: &str, other: &str) -> bool {
     if let Some(height) = ABOVE.iter().position(|above| *above == room) {

@@ -68,12 +68,6 @@ impl Shown for Mask {
     }
 }
 
-impl Shown for String {
-    fn shown(&self) -> String {
-        self.clone()
-    }
-}
-
 impl Shown for u32 {
     fn shown(&self) -> String {
         self.to_string()
@@ -83,12 +77,6 @@ impl Shown for u32 {
 impl Shown for f64 {
     fn shown(&self) -> String {
         self.to_string()
-    }
-}
-
-impl Shown for Url {
-    fn shown(&self) -> String {
-        self.as_str().trim_end_matches('/').to_owned()
     }
 }
 

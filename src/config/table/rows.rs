@@ -281,7 +281,6 @@ const fn absent_secret(variable: &'static str, key: &'static str, instead: &'sta
     Setting { secret: true, ..absent(variable, key, instead) }
 }
 
-
 pub(super) static LATER: [Setting; 3] = [
     absent_secret("SENTRY_DSN", "telemetry.sentry_dsn", "this version sends no error reports"),
     absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
