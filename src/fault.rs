@@ -179,6 +179,10 @@ codes! {
     EventDeadly = "event-deadly", "Look at the last log lines before each end of the process, mend the cause, then replay the dead letter.";
     /// An event failed more often than the retry schedule allows.
     AttemptsExhausted = "attempts-exhausted", "Mend the cause named in the dead letter, then replay it.";
+    /// What analyses may cost is used up for the day or the month.
+    AiBudget = "ai-budget", "Nothing: analyses go on when the next day or month (UTC) begins. To go on at once, raise the AI_BUDGET_ setting and start chatferry again.";
+    /// An analysis was asked for by a version of the question that there is not.
+    PromptUnknown = "prompt-unknown", "Name a version that there is: `chatferry analyze --prompt-version x` lists them.";
     /// The mirror could not be written.
     MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
     /// The address for HTTP is in use or not ours.

@@ -13,7 +13,7 @@ use chatferry::domain::conversation::ConversationRef;
 use chatferry::domain::event::MessageCaptured;
 use chatferry::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Envelope, Event, Message,
-    MessageKey, Origin, Precision, Priority, Sentiment, Text, Usage, Verdict,
+    MessageKey, Origin, Precision, Priority, Reading, Sentiment, Text, Usage, Verdict,
 };
 use chatferry::fault::{AnyFault, Code};
 use chatferry::ports::{Backlog, Bus, DueRule, Outgoing, Queue, Settlement, Store, SystemClock};
@@ -145,6 +145,7 @@ fn analysis(of: &MessageCaptured, messages: u64) -> Analysis {
         up_to,
         messages,
         updates: 0,
+        reading: Reading::default(),
         usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from("Anna sells her boat & asks for an answer."),

@@ -148,6 +148,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::EventDeadly
         | Code::AttemptsExhausted
         | Code::MirrorFailed
+        | Code::AiBudget
+        | Code::PromptUnknown
         | Code::Stopped => FAULTS,
     }
 }

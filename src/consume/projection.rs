@@ -66,8 +66,9 @@ fn hash(row: &MirrorRow) -> [u8; 16] {
     add(last_message.map(|key| key.to_string()).unwrap_or_default().as_bytes());
     add(last_sent_at.map(|at| at.to_string()).unwrap_or_default().as_bytes());
     add(updated_at.to_string().as_bytes());
-    // An analysis never changes under its id.
+    // Under one id an analysis only changes for one that was made later.
     add(row.analysis.as_ref().map(|analysis| analysis.id.to_string()).unwrap_or_default().as_bytes());
+    add(row.analysis.as_ref().map(|analysis| analysis.created_at.to_string()).unwrap_or_default().as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     bytes

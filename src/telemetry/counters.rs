@@ -68,6 +68,22 @@ counters! {
     analyses_requested;
     /// Analyses that were stored.
     analyses_done;
+    /// Requests that were sent to the analyst's service.
+    analyst_calls;
+    /// Tokens of the questions, as the service counts them.
+    analyst_input_tokens;
+    /// Tokens of the answers, as the service counts them.
+    analyst_output_tokens;
+    /// What the analyst's service cost, in millionths of the currency of the prices.
+    analyst_cost_micros;
+    /// Analyses that were carried forward, because nothing new called for one.
+    analyses_carried;
+    /// Analyses for which the answer to the same question was used again.
+    answers_reused;
+    /// Times that an analysis waited for its budget.
+    analyses_postponed;
+    /// Times that a budget was nearly or wholly used up.
+    budget_warnings;
     /// Times that the mirror was written.
     mirror_writes;
     /// Times that the mirror could not be written.

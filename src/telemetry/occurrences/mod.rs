@@ -3,6 +3,7 @@
 //! | file | of |
 //! |---|---|
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
+//! | [`economy`] | what analyses cost, and which were saved |
 //! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
 //! | [`program`] | browser, HTTP, start and stop |
 //!
@@ -11,6 +12,7 @@
 //! stands in fields, dotted by entity (`account.id`, `error.code`, `duration_ms`).
 
 pub mod collect;
+pub mod economy;
 pub mod pipeline;
 pub mod program;
 
@@ -18,6 +20,7 @@ pub use collect::{
     AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
+pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
     DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
     AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
-    GapReason, MessageKey, Priority, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
+    Digest, GapReason, MessageKey, Priority, Reading, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
@@ -143,6 +143,12 @@ impl Store for Trouble {
     async fn analysis(&self, _: &AnalysisId) -> Result<Option<Analysis>, AnyFault> {
         self.meet().await
     }
+    async fn latest_analysis(&self, _: &ConversationKey, _: &str, _: &str) -> Result<Option<Analysis>, AnyFault> {
+        self.meet().await
+    }
+    async fn answer_to(&self, _: &Digest) -> Result<Option<Analysis>, AnyFault> {
+        self.meet().await
+    }
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
         self.meet().await
     }
@@ -231,6 +237,7 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
         up_to,
         messages: of.messages,
         updates: 0,
+        reading: Reading::default(),
         usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from(summary),

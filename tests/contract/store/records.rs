@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chatferry::domain::{
-    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Risk,
-    RiskFlag, Sentiment, Usage, Verdict,
+    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Direction, Gap, GapReason, Priority, Risk,
+    Reading, RiskFlag, Sentiment, Usage, Verdict,
 };
 use chatferry::fault::Code;
 
@@ -19,6 +19,7 @@ fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> A
         up_to: key(id, up_to),
         messages,
         updates: 2,
+        reading: Reading { content: Some(content(1)), question: Some(question(id, messages)), unread: 3 },
         usage: Usage { calls: 1, input_tokens: 900, output_tokens: 120, cost_micros: 345 },
         verdict: Verdict {
             summary: "They talk about \"lunch\" 🥗.".into(),

@@ -1,0 +1,379 @@
+//! `analysis.requested` → the analyst → store → `analysis.completed`.
+//!
+//! The question has a name ([`AnalysisId`]) before it is asked: whoever finds its answer in the store
+//! does not ask again, unless the messages that it was made from have changed since. Within this process
+//! one conversation is asked about once at a time; another process may ask at the same time, and then one
+//! answer stays.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`plan`] | what to ask an analyst that remembers; pure |
+//! | [`gate`] | which messages need no analysis; pure |
+//! | [`purse`] | what it may cost |
+
+mod gate;
+mod plan;
+mod purse;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use self::plan::Plan;
+use self::purse::{Purses, SetAside};
+use super::error::{ConsumeError, ServiceAway};
+use super::publish::publish_one;
+use super::runner::{Handler, Outcome, Received};
+use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
+use crate::domain::{
+    Analysis, AnalysisId, BudgetLimits, Conversation, ConversationKey, Digest, Envelope, Event, Message, Reading, Usage,
+    Verdict,
+};
+use crate::fault::{AnyFault, Code, Scope};
+use crate::lifecycle::{CrashPoint, crash_point};
+use crate::ports::{Analyst, AnalystRequest, Budgets, Bus, Clock, Memory, MessageRange, Queue, Store};
+use crate::telemetry::occurrences::{
+    AnalysisCarried, AnalysisStored, AnalystAsked, AnswerReused, RepetitionRecognised,
+};
+use crate::telemetry::{Counters, Occurrence};
+
+/// The most messages that an analyst is given that reads all of them, the last ones, unless told otherwise.
+const HISTORY: usize = 20_000;
+
+/// How many conversations are analysed at once, unless told otherwise.
+const PARALLEL: u16 = 4;
+
+/// A lock per conversation that is being asked about.
+type Asking = Mutex<HashMap<ConversationKey, Weak<tokio::sync::Mutex<()>>>>;
+
+/// The consumer of `chatferry.analyze`.
+pub struct Analyze {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    analyst: Arc<dyn Analyst>,
+    clock: Arc<dyn Clock>,
+    purses: Option<Purses>,
+    parallel: u16,
+    history: usize,
+    asking: Asking,
+    counters: Arc<Counters>,
+}
+
+/// A conversation as it was read for a request.
+struct Case<'a> {
+    request: &'a AnalysisRequested,
+    version: &'a str,
+    conversation: Conversation,
+    messages: Vec<Message>,
+    read_at: Timestamp,
+    begun: Instant,
+}
+
+/// What came of a request: the analysis that answers it, and whether it was made for it.
+struct Answered {
+    id: AnalysisId,
+    new: bool,
+}
+
+/// A verdict, and what it took.
+struct Answer {
+    verdict: Verdict,
+    usage: Usage,
+    set_aside: Option<SetAside>,
+}
+
+impl Analyze {
+    /// Asks `analyst`, keeps the answer in `store` and tells it on `bus`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        analyst: Arc<dyn Analyst>,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (parallel, history) = (PARALLEL, HISTORY);
+        Self { store, bus, analyst, clock, purses: None, parallel, history, asking: Asking::default(), counters }
+    }
+
+    /// The same with another number of conversations at once.
+    #[must_use]
+    pub fn with_parallel(mut self, parallel: u16) -> Self {
+        self.parallel = parallel.max(1);
+        self
+    }
+
+    /// The same with another cap on the messages that are given to an analyst that reads all of them.
+    #[must_use]
+    pub const fn with_history(mut self, history: usize) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// The same with what is consumed counted in `budgets`, and kept within `limits`. An analyst that
+    /// consumes nothing asks nobody.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Arc<dyn Budgets>, limits: BudgetLimits) -> Self {
+        self.purses = Some(Purses::new(budgets, limits));
+        self
+    }
+
+    async fn take_in(&self, received: &Received) -> Result<(), AnyFault> {
+        let Event::AnalysisRequested(request) = &received.envelope.event else {
+            return Err(ConsumeError::Misrouted { queue: self.queue(), kind: received.envelope.event.kind() }.into());
+        };
+        let version = self.version(request)?;
+        let asking = self.asking(request.conversation);
+        let _alone = asking.lock().await;
+        let Answered { id, new } = match self.analyst.memory() {
+            Memory::Whole => self.whole(request, version).await?,
+            Memory::Rolling => self.rolling(request, version).await?,
+        };
+        if !new {
+            RepetitionRecognised { stage: "analyze", event_id: received.envelope.id }.emit(&self.counters);
+        }
+        // Also if it was there: the process may have died between saving and publishing.
+        let completed =
+            AnalysisCompleted { account: request.account.clone(), conversation: request.conversation, analysis: id };
+        publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await
+    }
+
+    /// The version of the question that is named, if the analyst has it. If it has not, an operator who
+    /// named it is told so; a request that was made by itself, before the analyst or its questions were
+    /// changed, means the version of the day.
+    fn version<'a>(&'a self, request: &'a AnalysisRequested) -> Result<&'a str, ConsumeError> {
+        let version = request.prompt_version.as_str();
+        match () {
+            () if self.analyst.knows(version) => Ok(version),
+            () if request.reason == AnalysisRequested::OPERATOR => {
+                Err(ConsumeError::VersionUnknown { model: self.analyst.model().to_owned(), version: version.to_owned() })
+            }
+            () => Ok(self.analyst.prompt_version()),
+        }
+    }
+
+    /// Reads a conversation, up to the message that is named or, `to_the_end`, up to its newest.
+    async fn read<'a>(
+        &self,
+        request: &'a AnalysisRequested,
+        version: &'a str,
+        to_the_end: bool,
+    ) -> Result<Case<'a>, AnyFault> {
+        let (begun, read_at) = (Instant::now(), self.clock.now());
+        let orphaned = |what| ConsumeError::Orphaned { what, conversation: request.conversation };
+        let conversation = self.store.conversation(&request.conversation).await?;
+        let conversation = conversation.ok_or_else(|| orphaned("conversation"))?;
+        let up_to = (!to_the_end).then_some(request.up_to);
+        let range = MessageRange { up_to, ..MessageRange::default() };
+        let stored = self.store.messages(&request.conversation, range).await?;
+        let messages: Vec<Message> = stored.into_iter().map(|stored| stored.message).collect();
+        if !messages.iter().rev().any(|message| message.key == request.up_to) {
+            return Err(orphaned("newest message").into());
+        }
+        Ok(Case { request, version, conversation, messages, read_at, begun })
+    }
+
+    /// For an analyst that reads everything each time.
+    async fn whole(&self, request: &AnalysisRequested, version: &str) -> Result<Answered, AnyFault> {
+        let id = AnalysisId::new(&request.conversation, &request.up_to, version, self.analyst.model());
+        // Before the messages, so that these are never older than it.
+        let known = self.store.analysis(&id).await?;
+        let case = self.read(request, version, false).await?;
+        let content = plan::content(&case.messages);
+        let left_out = case.messages.len().saturating_sub(self.history.max(1));
+        let covered = (case.messages.len() - left_out) as u64;
+        let is_answered = |known: Analysis| match known.reading.content {
+            Some(known) => known == content,
+            None => covered <= known.messages,
+        };
+        if known.is_some_and(is_answered) {
+            return Ok(Answered { id, new: false });
+        }
+        let question = case.question(None, left_out);
+        let answer = self.ask(&case, &question).await?;
+        let reading = Reading { content: Some(content), ..Reading::default() };
+        let analysis = Analysis { messages: covered, reading, ..self.signed(&case, answer.verdict, answer.usage) };
+        self.keep(&case, analysis, answer.set_aside, left_out).await
+    }
+
+    /// For an analyst that remembers. Whatever message the request names, it is read to the end: a request
+    /// that has waited does not make those behind it ask again.
+    async fn rolling(&self, request: &AnalysisRequested, version: &str) -> Result<Answered, AnyFault> {
+        // Before the messages, so that these are never older than it.
+        let last = self.store.latest_analysis(&request.conversation, self.analyst.model(), version).await?;
+        let case = self.read(request, version, true).await?;
+        let (previous, from, left_out, updates) = match (plan::plan(&case.messages, last.as_ref()), last) {
+            (Plan::Answered, Some(last)) => return Ok(Answered { id: last.id, new: false }),
+            (Plan::Carry { unread }, Some(last)) => return self.carry(&case, &last, unread).await,
+            (Plan::Ask { previous, from, left_out, updates }, _) => (previous, from, left_out, updates),
+            // Only of a last answer can be said that it is enough.
+            (Plan::Answered | Plan::Carry { .. }, None) => (None, 0, 0, 0),
+        };
+        let question = case.question(previous, from);
+        let name = name(self.analyst.model(), &question);
+        let answer = match self.store.answer_to(&name).await? {
+            Some(known) => {
+                AnswerReused { account: &request.account, conversation: request.conversation }.emit(&self.counters);
+                Answer { verdict: known.verdict, usage: Usage::default(), set_aside: None }
+            }
+            None => self.ask(&case, &question).await?,
+        };
+        let reading = Reading { content: Some(plan::content(&case.messages)), question: Some(name), unread: 0 };
+        let analysis = Analysis { updates, reading, ..self.signed(&case, answer.verdict, answer.usage) };
+        self.keep(&case, analysis, answer.set_aside, left_out).await
+    }
+
+    /// The last answer again, for a conversation in which nothing new calls for another.
+    async fn carry(&self, case: &Case<'_>, last: &Analysis, unread: u64) -> Result<Answered, AnyFault> {
+        let new = case.messages.iter().rposition(|message| message.key == last.up_to).map_or(0, |index| index + 1);
+        let verdict = gate::carried(&last.verdict, &case.messages[new..]);
+        let reading = Reading { content: Some(plan::content(&case.messages)), question: None, unread };
+        let analysis = Analysis { updates: last.updates, reading, ..self.signed(case, verdict, Usage::default()) };
+        if self.store.save_analysis(&analysis).await? {
+            let (account, conversation) = (&case.request.account, case.request.conversation);
+            AnalysisCarried { account, conversation, analysis: analysis.id, unread }.emit(&self.counters);
+        }
+        Ok(Answered { id: analysis.id, new: true })
+    }
+
+    /// Asks, within the budgets.
+    async fn ask(&self, case: &Case<'_>, question: &AnalystRequest) -> Result<Answer, AnyFault> {
+        let most = self.analyst.most(question);
+        let purses = self.purses.as_ref().filter(|_| most != Usage::default());
+        let set_aside = match purses {
+            Some(purses) => Some(purses.reserve(case.request, most, case.read_at, &self.counters).await?),
+            None => None,
+        };
+        let reply = self.analyst.analyse(question).await;
+        let answered = reply.verdict.is_ok();
+        if reply.usage != Usage::default() {
+            let (account, conversation) = (&case.request.account, case.request.conversation);
+            AnalystAsked { account, conversation, usage: reply.usage, answered }.emit(&self.counters);
+        }
+        match reply.verdict {
+            Ok(verdict) => {
+                crash_point(CrashPoint::AnalyzeAnswered);
+                Ok(Answer { verdict, usage: reply.usage, set_aside })
+            }
+            Err(fault) => {
+                if let (Some(purses), Some(set_aside)) = (purses, &set_aside) {
+                    purses.settle(set_aside, reply.usage, None, &self.counters).await?;
+                }
+                Err(if fault.scope() > Scope::Event { ServiceAway(fault).into() } else { fault })
+            }
+        }
+    }
+
+    /// Keeps an analysis, and counts what it consumed.
+    async fn keep(
+        &self,
+        case: &Case<'_>,
+        analysis: Analysis,
+        set_aside: Option<SetAside>,
+        left_out: usize,
+    ) -> Result<Answered, AnyFault> {
+        let saved = match (&self.purses, &set_aside) {
+            (Some(purses), Some(set_aside)) => {
+                purses.settle(set_aside, analysis.usage, Some(&analysis), &self.counters).await?
+            }
+            _ => self.store.save_analysis(&analysis).await?,
+        };
+        crash_point(CrashPoint::AnalyzeSaved);
+        if saved {
+            AnalysisStored {
+                account: &analysis.account,
+                conversation: analysis.conversation,
+                analysis: analysis.id,
+                messages: analysis.messages,
+                left_out: left_out as u64,
+                duration: case.begun.elapsed(),
+            }
+            .emit(&self.counters);
+        }
+        Ok(Answered { id: analysis.id, new: true })
+    }
+
+    /// The verdict with the ids, the model and the time, as of an analysis that covers all messages.
+    fn signed(&self, case: &Case<'_>, verdict: Verdict, usage: Usage) -> Analysis {
+        let (request, model) = (case.request, self.analyst.model());
+        let up_to = case.messages.last().map_or(request.up_to, |last| last.key);
+        Analysis {
+            id: AnalysisId::new(&request.conversation, &up_to, case.version, model),
+            account: request.account.clone(),
+            conversation: request.conversation,
+            up_to,
+            messages: case.messages.len() as u64,
+            updates: 0,
+            reading: Reading::default(),
+            usage,
+            verdict,
+            model: model.to_owned(),
+            prompt_version: case.version.to_owned(),
+            created_at: case.read_at,
+        }
+    }
+
+    /// The lock of this conversation; those that nobody asks about any more are forgotten on the way.
+    fn asking(&self, conversation: ConversationKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = asking.get(&conversation).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        asking.insert(conversation, Arc::downgrade(&lock));
+        lock
+    }
+}
+
+impl Case<'_> {
+    fn question(&self, previous: Option<Verdict>, from: usize) -> AnalystRequest {
+        AnalystRequest {
+            title: self.conversation.title.clone(),
+            prompt_version: self.version.to_owned(),
+            previous,
+            messages: self.messages[from..].to_vec(),
+        }
+    }
+}
+
+/// The name of a question: a hash of everything that the analyst is given.
+fn name(model: &str, question: &AnalystRequest) -> Digest {
+    // A verdict can always be written.
+    let previous = serde_json::to_vec(&question.previous).unwrap_or_default();
+    let messages: Vec<u8> = question
+        .messages
+        .iter()
+        .flat_map(|message| message.key.to_bytes().into_iter().chain(message.content_digest()))
+        .collect();
+    let title = question.title.expose().as_bytes();
+    Digest::new("question-1", &[model.as_bytes(), question.prompt_version.as_bytes(), title, &previous, &messages])
+}
+
+#[async_trait]
+impl Handler for Analyze {
+    fn queue(&self) -> Queue {
+        Queue::Analyze
+    }
+
+    fn prefetch(&self) -> u16 {
+        self.parallel
+    }
+
+    fn batch(&self) -> usize {
+        usize::from(self.parallel)
+    }
+
+    async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
+        let outcomes = join_all(batch.iter().map(|received| self.take_in(received))).await;
+        let outcome = |outcome: Result<(), AnyFault>| match outcome {
+            Ok(()) => Outcome::Done,
+            Err(fault) if fault.code() == Code::AiBudget => Outcome::NotYet(fault),
+            Err(fault) => Outcome::Failed(fault),
+        };
+        Ok(outcomes.into_iter().map(outcome).collect())
+    }
+}
