@@ -56,6 +56,17 @@ mod mongo_store {
     store_contract!(super::Mongo::new());
 }
 
+#[async_trait]
+impl crate::budgets::BudgetsFixture for Mongo {
+    async fn open(&self) -> Arc<dyn crate::budgets::Keeper> {
+        Arc::new(connect(mongod::shared().await, &self.database).await)
+    }
+}
+
+mod mongo_budgets {
+    budgets_contract!(super::Mongo::new());
+}
+
 mod mongo_leases {
     leases_contract!(super::Mongo::new());
 }
@@ -84,7 +95,7 @@ async fn a_death_between_messages_and_conversation_is_mended_by_the_repetition()
     let rows: Collection<Document> = database.collection("conversations");
     let (first, second) = (batch("c", 0..10), batch("c", 10..20));
     archive(&store, &first).await;
-    store.requested(&conversation("c"), &key("c", 9)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 9), 0).await.unwrap();
     let before = rows.find_one(doc! {}).await.unwrap().unwrap();
     archive(&store, &second).await;
     let whole = row(&store, "c").await;
@@ -291,7 +302,7 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
     }
     let database = server.client().await.database(&name);
     let migrations: Collection<Document> = database.collection("schema_migrations");
-    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 1);
+    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 2);
     migrations.insert_one(doc! { "_id": "store-99", "component": "store", "version": 99_i64 }).await.unwrap();
     let fault = MongoStore::connect(&settings(&server.uri(&name))).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::DatabaseFailed, Class::Permanent));
@@ -301,7 +312,7 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_of_another_shape_is_refused() {
     let (_store, database) = store_and_database().await;
-    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases"] {
+    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases", "spending"] {
         let rows: Collection<Document> = database.collection(collection);
         assert!(rows.insert_one(doc! { "_id": 7 }).await.is_err(), "{collection}");
     }

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 const USED_UP: Duration = Duration::from_secs(600);
 
 /// How soon one is that analyses under way may leave something of.
-const IN_USE: Duration = Duration::from_secs(5);
+const IN_USE: Duration = Duration::from_secs(1);
 
 /// The limits, and where it is counted what is left of them.
 pub(super) struct Purses {

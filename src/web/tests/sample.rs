@@ -125,7 +125,7 @@ impl Store for Trouble {
     async fn next_due(&self) -> Result<Option<Timestamp>, AnyFault> {
         self.meet().await
     }
-    async fn requested(&self, _: &ConversationKey, _: &MessageKey) -> Result<(), AnyFault> {
+    async fn requested(&self, _: &ConversationKey, _: &MessageKey, _: u64) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn conversation(&self, _: &ConversationKey) -> Result<Option<Conversation>, AnyFault> {
