@@ -3,6 +3,7 @@
 
 mod analyze;
 mod archive;
+mod economy;
 mod mirror;
 mod rig;
 mod runner;
