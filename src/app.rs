@@ -11,15 +11,16 @@ use jiff::SignedDuration;
 use tokio::sync::Notify;
 use url::Url;
 
+mod analysing;
 mod backbone;
 mod collecting;
 mod roles;
 
+pub use analysing::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
 pub use roles::Role;
 
 use self::collecting::Collecting;
-use crate::ai::Extractive;
 use crate::browser::{Chromium, ChromiumSettings, profile};
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
@@ -29,7 +30,7 @@ use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
 use crate::mirror::{Workbook, workbook};
 use crate::ports::page::Browser;
-use crate::ports::{Analyst, Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
+use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, Mirror, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack, PackError};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
@@ -247,7 +248,7 @@ impl App {
     /// `data-dir-unusable`: the journals of what is in hand can't be made.
     pub fn start_pipeline(&self, roles: &[Role], mirror_every: Duration) -> Result<Pipeline, AnyFault> {
         let life = &self.lifecycle;
-        let analyst: Arc<dyn Analyst> = Arc::new(Extractive::new());
+        let analyst = analyst(&self.config)?;
         let mirror: Arc<dyn Mirror> = Arc::new(Workbook::new(self.data_dir.path()));
         let news = Arc::new(Notify::new());
         let rule = DueRule { quiet: self.config.analysis.quiet, max_wait: self.config.analysis.max_wait };
@@ -257,7 +258,10 @@ impl App {
         let version = analyst.prompt_version();
         let scheduler =
             Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
-        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        let budgets = self.backbone.records.budgets.clone();
+        let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone())
+            .with_budgets(budgets, self.config.budgets);
+        let waiting = analyze.waiting();
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         if roles.contains(&Role::Archive) {
@@ -284,7 +288,7 @@ impl App {
         };
         life.spawn("relay", async move { relay.run().await });
         let spool: Arc<dyn Backlog> = self.spool.clone();
-        Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
+        Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, waiting, lifecycle: life.clone(), counters })
     }
 
     /// Starts the consumers of one queue, which share the journal of what is in hand.
@@ -294,9 +298,11 @@ impl App {
         let journal = journal.map_err(|source| LifecycleError::DataDir { path: folder, source })?;
         let journal = Arc::new(journal);
         for handler in handlers {
-            Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone())
-                .with_journal(journal.clone())
-                .spawn();
+            let mut runner = Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone());
+            if queue == Queue::Analyze {
+                runner = runner.with_schedule(analysing::SERVICE);
+            }
+            runner.with_journal(journal.clone()).spawn();
         }
         Ok(())
     }

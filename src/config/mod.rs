@@ -42,10 +42,11 @@ pub(crate) use secret::masked_name;
 pub use sources::{Flags, Sources};
 pub use value::{LogFormat, LogLevels, LoginBudget, format_duration, parse_duration};
 
-use crate::domain::SiteId;
+use crate::domain::{Allowance, BudgetLimits, SiteId};
 use layers::Layers;
 use reader::Reader;
 use table::Kind;
+use value::Money;
 
 /// Chromium.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +116,8 @@ pub struct Config {
     pub mongodb: Option<SecretString>,
     /// When a conversation is due.
     pub analysis: AnalysisSettings,
+    /// What analyses by a service may cost.
+    pub budgets: BudgetLimits,
     /// How an account is collected.
     pub collect: CollectSettings,
     /// Nothing is written outside.
@@ -192,6 +195,7 @@ impl Reader {
         let mongodb = self.server(&table::MONGODB_URI, server::is_mongo);
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
+        let budgets = self.budgets();
         let pass_interval = self.duration(&table::PASS_INTERVAL);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
         let lease_ttl = self.duration(&table::LEASE_TTL);
@@ -215,6 +219,7 @@ impl Reader {
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
+            budgets,
             collect: CollectSettings {
                 pass_interval: pass_interval?,
                 login_budget: login_budget?,
@@ -227,6 +232,19 @@ impl Reader {
             warnings: Vec::new(),
             listing: Vec::new(),
         })
+    }
+
+    fn budgets(&mut self) -> BudgetLimits {
+        use table::budget;
+        let mut allowance = |tokens, cost| Allowance {
+            tokens: self.optional(tokens, value::parse_tokens),
+            cost_micros: self.optional(cost, Money::parse).map(|money| money.0),
+        };
+        BudgetLimits {
+            conversation_day: allowance(&budget::CONVERSATION_DAY_TOKENS, &budget::CONVERSATION_DAY_COST),
+            account_day: allowance(&budget::ACCOUNT_DAY_TOKENS, &budget::ACCOUNT_DAY_COST),
+            month: allowance(&budget::MONTH_TOKENS, &budget::MONTH_COST),
+        }
     }
 
     fn duration(&mut self, setting: &'static table::Setting) -> Option<Duration> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{ConversationKey, EventType, Purse};
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
-use crate::ports::Queue;
+use crate::ports::{Analyst, Queue};
 
 /// Why an event could not be taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,12 @@ pub enum ConsumeError {
         /// When to look again.
         after: Duration,
     },
+    /// All that is left to do waits for a budget.
+    #[error("{why}")]
+    Postponed {
+        /// What one of the requests waits for.
+        why: String,
+    },
     /// An analysis was asked for by a version of the question that the analyst does not have.
     #[error("{model} knows no version {version:?} of the question")]
     VersionUnknown {
@@ -64,6 +70,8 @@ pub enum ConsumeError {
         model: String,
         /// What was asked for.
         version: String,
+        /// What can be asked for.
+        known: Vec<String>,
     },
     /// A consumer or a bus gave another number of outcomes than it was given events: nobody can tell
     /// which event is settled.
@@ -78,12 +86,22 @@ pub enum ConsumeError {
     },
 }
 
+impl ConsumeError {
+    /// The analyst has no such version of the question.
+    pub fn unknown_version(analyst: &dyn Analyst, version: &str) -> Self {
+        let (model, version) = (analyst.model().to_owned(), version.to_owned());
+        Self::VersionUnknown { model, version, known: analyst.prompt_versions() }
+    }
+}
+
 impl Fault for ConsumeError {
     fn class(&self) -> Class {
         match self {
             Self::Misrouted { .. } | Self::Deadly { .. } | Self::VersionUnknown { .. } => Class::Permanent,
-            Self::OverBudget { after, .. } | Self::BudgetInUse { after, .. } => Class::Retryable { after: Some(*after) },
-            Self::Orphaned { .. } | Self::Panicked { .. } => Class::RETRY,
+            Self::OverBudget { after, .. } | Self::BudgetInUse { after, .. } => {
+                Class::Retryable { after: Some(*after) }
+            }
+            Self::Orphaned { .. } | Self::Panicked { .. } | Self::Postponed { .. } => Class::RETRY,
             Self::Miscounted { .. } => Class::Critical,
         }
     }
@@ -96,6 +114,7 @@ impl Fault for ConsumeError {
             | Self::Deadly { .. }
             | Self::OverBudget { .. }
             | Self::BudgetInUse { .. }
+            | Self::Postponed { .. }
             | Self::VersionUnknown { .. } => Scope::Event,
             Self::Miscounted { .. } => Scope::Process,
         }
@@ -106,9 +125,16 @@ impl Fault for ConsumeError {
             Self::Misrouted { .. } => Code::EventInvalid,
             Self::Orphaned { .. } => Code::EventOrphaned,
             Self::Deadly { .. } => Code::EventDeadly,
-            Self::OverBudget { .. } | Self::BudgetInUse { .. } => Code::AiBudget,
+            Self::OverBudget { .. } | Self::BudgetInUse { .. } | Self::Postponed { .. } => Code::AiBudget,
             Self::VersionUnknown { .. } => Code::PromptUnknown,
             Self::Panicked { .. } | Self::Miscounted { .. } => Code::Internal,
+        }
+    }
+
+    fn action(&self) -> String {
+        match self {
+            Self::VersionUnknown { known, .. } => format!("Name a version that there is: {}.", known.join(", ")),
+            _ => self.code().action().to_owned(),
         }
     }
 }

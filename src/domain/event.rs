@@ -218,8 +218,7 @@ impl Event {
             ),
             Self::AnalysisRequested(data) => {
                 let (up_to, edits) = (data.up_to.to_bytes(), data.edits.to_le_bytes());
-                let fields: [&[u8]; 4] =
-                    [data.conversation.as_bytes(), &up_to, data.prompt_version.as_bytes(), &edits];
+                let fields: [&[u8]; 4] = [data.conversation.as_bytes(), &up_to, data.prompt_version.as_bytes(), &edits];
                 // Without an edit the id is what it was before edits were counted.
                 EventId::of(kind, &fields[..if data.edits == 0 { 3 } else { 4 }])
             }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Digest, Gap, Message, MessageKey, Origin,
+    AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Digest, Gap, Message, MessageKey,
+    Origin,
 };
 use crate::fault::AnyFault;
 
@@ -123,12 +124,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Retryable while the store is away.
-    async fn requested(
-        &self,
-        conversation: &ConversationKey,
-        up_to: &MessageKey,
-        edits: u64,
-    ) -> Result<(), AnyFault>;
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault>;
 
     /// One conversation.
     ///

@@ -312,7 +312,8 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_of_another_shape_is_refused() {
     let (_store, database) = store_and_database().await;
-    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases", "spending"] {
+    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases", "spending"]
+    {
         let rows: Collection<Document> = database.collection(collection);
         assert!(rows.insert_one(doc! { "_id": 7 }).await.is_err(), "{collection}");
     }

@@ -1,8 +1,8 @@
 //! The rows of the table: those in force, in the order of `config show`, then those of later versions.
 
-use super::{Kind, Presence, Setting};
+use super::{Kind, Presence, Setting, budget};
 
-const ROW: Setting = Setting {
+pub(super) const ROW: Setting = Setting {
     variable: "",
     aliases: &[],
     key: "",
@@ -255,7 +255,7 @@ pub(super) static LATER: [Setting; 10] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 18] = [
+pub(super) static IN_FORCE: [&Setting; 24] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -267,6 +267,12 @@ pub(super) static IN_FORCE: [&Setting; 18] = [
     &MONGODB_URI,
     &ANALYSIS_QUIET,
     &ANALYSIS_MAX_WAIT,
+    &budget::CONVERSATION_DAY_TOKENS,
+    &budget::CONVERSATION_DAY_COST,
+    &budget::ACCOUNT_DAY_TOKENS,
+    &budget::ACCOUNT_DAY_COST,
+    &budget::MONTH_TOKENS,
+    &budget::MONTH_COST,
     &PASS_INTERVAL,
     &LOGIN_BUDGET,
     &LEASE_TTL,

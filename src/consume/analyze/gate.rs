@@ -7,8 +7,8 @@ use crate::domain::{Direction, Message, Priority, Verdict};
 /// Acknowledgements in the languages that the extractive analyst knows words of, without accents of
 /// surprise. "Yes" and "no" are answers and not among them.
 const ACKNOWLEDGEMENTS: &[&str] = &[
-    "ah", "aha", "cool", "danke", "gracias", "gn", "grazie", "haha", "hahaha", "hehe", "hihi", "hm", "hmm", "jaja", "k",
-    "kk", "lmao", "lol", "merci", "mhm", "nice", "np", "obrigada", "obrigado", "oh", "ok", "okay", "okey", "oki",
+    "ah", "aha", "cool", "danke", "gracias", "gn", "grazie", "haha", "hahaha", "hehe", "hihi", "hm", "hmm", "jaja",
+    "k", "kk", "lmao", "lol", "merci", "mhm", "nice", "np", "obrigada", "obrigado", "oh", "ok", "okay", "okey", "oki",
     "rofl", "thanks", "thx", "ty", "wow", "xd",
 ];
 
@@ -56,12 +56,25 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_known_and_nothing_else_is_taken_for_it() {
-        for idle in ["", " ", "👍", "😂😂", "…", "ok", "OK!", "Okay :)", "lol 😂", "ok, thanks", "Haha.", "❤\u{fe0f}"] {
+        for idle in ["", " ", "👍", "😂😂", "…", "ok", "OK!", "Okay :)", "lol 😂", "ok, thanks", "Haha.", "❤\u{fe0f}"]
+        {
             assert!(says_nothing(idle), "{idle}");
         }
         let telling = [
-            "yes", "no", "?", "ok?", "ok see you at 8", "50", "thanks but no", "call me", "ok ok ok ok", "نعم",
-            "help", "ok ich komme", "👍?", "bye forever",
+            "yes",
+            "no",
+            "?",
+            "ok?",
+            "ok see you at 8",
+            "50",
+            "thanks but no",
+            "call me",
+            "ok ok ok ok",
+            "نعم",
+            "help",
+            "ok ich komme",
+            "👍?",
+            "bye forever",
         ];
         for telling in telling {
             assert!(!says_nothing(telling), "{telling}");

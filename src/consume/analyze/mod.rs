@@ -7,33 +7,37 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`case`] | a conversation as it was read, and the question about it |
 //! | [`plan`] | what to ask an analyst that remembers; pure |
 //! | [`gate`] | which messages need no analysis; pure |
 //! | [`purse`] | what it may cost |
+//! | [`waiting`] | which requests wait for a budget |
 
+mod case;
 mod gate;
 mod plan;
 mod purse;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::case::{Case, name};
 use self::plan::Plan;
 use self::purse::{Purses, SetAside};
+pub use self::waiting::Waiting;
 use super::error::{ConsumeError, ServiceAway};
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
 use crate::domain::{
-    Analysis, AnalysisId, BudgetLimits, Conversation, ConversationKey, Digest, Envelope, Event, Message, Reading, Usage,
-    Verdict,
+    Analysis, AnalysisId, BudgetLimits, ConversationKey, Envelope, Event, Message, Reading, Usage, Verdict,
 };
-use crate::fault::{AnyFault, Code, Scope};
+use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::ports::{Analyst, AnalystRequest, Budgets, Bus, Clock, Memory, MessageRange, Queue, Store};
 use crate::telemetry::occurrences::{
@@ -60,17 +64,8 @@ pub struct Analyze {
     parallel: u16,
     history: usize,
     asking: Asking,
+    waiting: Arc<Waiting>,
     counters: Arc<Counters>,
-}
-
-/// A conversation as it was read for a request.
-struct Case<'a> {
-    request: &'a AnalysisRequested,
-    version: &'a str,
-    conversation: Conversation,
-    messages: Vec<Message>,
-    read_at: Timestamp,
-    begun: Instant,
 }
 
 /// What came of a request: the analysis that answers it, and whether it was made for it.
@@ -96,7 +91,8 @@ impl Analyze {
         counters: Arc<Counters>,
     ) -> Self {
         let (parallel, history) = (PARALLEL, HISTORY);
-        Self { store, bus, analyst, clock, purses: None, parallel, history, asking: Asking::default(), counters }
+        let (asking, waiting) = (Asking::default(), Arc::default());
+        Self { store, bus, analyst, clock, purses: None, parallel, history, asking, waiting, counters }
     }
 
     /// The same with another number of conversations at once.
@@ -119,6 +115,11 @@ impl Analyze {
     pub fn with_budgets(mut self, budgets: Arc<dyn Budgets>, limits: BudgetLimits) -> Self {
         self.purses = Some(Purses::new(budgets, limits));
         self
+    }
+
+    /// Which requests wait for a budget.
+    pub fn waiting(&self) -> Arc<Waiting> {
+        self.waiting.clone()
     }
 
     async fn take_in(&self, received: &Received) -> Result<(), AnyFault> {
@@ -149,7 +150,7 @@ impl Analyze {
         match () {
             () if self.analyst.knows(version) => Ok(version),
             () if request.reason == AnalysisRequested::OPERATOR => {
-                Err(ConsumeError::VersionUnknown { model: self.analyst.model().to_owned(), version: version.to_owned() })
+                Err(ConsumeError::unknown_version(&*self.analyst, version))
             }
             () => Ok(self.analyst.prompt_version()),
         }
@@ -329,30 +330,6 @@ impl Analyze {
     }
 }
 
-impl Case<'_> {
-    fn question(&self, previous: Option<Verdict>, from: usize) -> AnalystRequest {
-        AnalystRequest {
-            title: self.conversation.title.clone(),
-            prompt_version: self.version.to_owned(),
-            previous,
-            messages: self.messages[from..].to_vec(),
-        }
-    }
-}
-
-/// The name of a question: a hash of everything that the analyst is given.
-fn name(model: &str, question: &AnalystRequest) -> Digest {
-    // A verdict can always be written.
-    let previous = serde_json::to_vec(&question.previous).unwrap_or_default();
-    let messages: Vec<u8> = question
-        .messages
-        .iter()
-        .flat_map(|message| message.key.to_bytes().into_iter().chain(message.content_digest()))
-        .collect();
-    let title = question.title.expose().as_bytes();
-    Digest::new("question-1", &[model.as_bytes(), question.prompt_version.as_bytes(), title, &previous, &messages])
-}
-
 #[async_trait]
 impl Handler for Analyze {
     fn queue(&self) -> Queue {
@@ -369,11 +346,22 @@ impl Handler for Analyze {
 
     async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
         let outcomes = join_all(batch.iter().map(|received| self.take_in(received))).await;
-        let outcome = |outcome: Result<(), AnyFault>| match outcome {
-            Ok(()) => Outcome::Done,
-            Err(fault) if fault.code() == Code::AiBudget => Outcome::NotYet(fault),
-            Err(fault) => Outcome::Failed(fault),
-        };
-        Ok(outcomes.into_iter().map(outcome).collect())
+        let outcomes = batch.iter().zip(outcomes).map(|(received, outcome)| {
+            let id = received.envelope.id;
+            self.waiting.end(id);
+            match outcome {
+                Ok(()) => Outcome::Done,
+                Err(fault) if fault.code() == Code::AiBudget => {
+                    // Not what only waits for others that are under way.
+                    let soon = Class::Retryable { after: Some(purse::IN_USE) };
+                    if fault.class() != soon {
+                        self.waiting.begin(id, fault.chain());
+                    }
+                    Outcome::NotYet(fault)
+                }
+                Err(fault) => Outcome::Failed(fault),
+            }
+        });
+        Ok(outcomes.collect())
     }
 }

@@ -21,8 +21,8 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// How soon a budget is looked at again that is used up: it may have been raised.
 const USED_UP: Duration = Duration::from_secs(600);
 
-/// How soon one is that analyses under way may leave something of.
-const IN_USE: Duration = Duration::from_secs(1);
+/// How soon one is looked at again that analyses under way may leave something of.
+pub(super) const IN_USE: Duration = Duration::from_secs(1);
 
 /// The limits, and where it is counted what is left of them.
 pub(super) struct Purses {
@@ -57,15 +57,18 @@ impl Purses {
         let draws = self.draws(request, now);
         let reservation = Reservation::new(&draws);
         match self.budgets.reserve(&reservation, &draws, most, LONGEST).await? {
-            Reserved::Granted(balances) => Ok(SetAside { reservation, draws: draws.into_iter().zip(balances).collect() }),
+            Reserved::Granted(balances) => {
+                Ok(SetAside { reservation, draws: draws.into_iter().zip(balances).collect() })
+            }
             Reserved::Refused { purse, balance } => {
-                let allowance = draws.iter().find(|draw| draw.purse == purse).map_or_else(Allowance::default, |d| d.allowance);
+                let allowance =
+                    draws.iter().find(|draw| draw.purse == purse).map_or_else(Allowance::default, |d| d.allowance);
                 self.tell(&purse, allowance, &balance.spent, counters);
                 let budget = purse.id();
                 let until = purse.ends();
                 let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
                 let is_used_up = allowance.is_used_up(&balance.spent) || balance.holders == 0;
-                let after = if is_used_up { left.clamp(IN_USE, USED_UP) } else { IN_USE };
+                let after = if is_used_up { left.clamp(IN_USE * 2, USED_UP) } else { IN_USE };
                 let error = if is_used_up {
                     ConsumeError::OverBudget { purse, until, after }
                 } else {

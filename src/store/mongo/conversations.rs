@@ -104,7 +104,10 @@ pub(super) async fn requested(
     let rows = database.collection::<Document>(names::CONVERSATIONS);
     let mut answered = doc! { "_id": key.to_string(), "last_key": up_to.to_string() };
     // A row of an earlier version has no such field.
-    answered.insert("edits", if edits == 0 { Bson::from(doc! { "$in": [0_i64, null] }) } else { edits.cast_signed().into() });
+    answered.insert(
+        "edits",
+        if edits == 0 { Bson::from(doc! { "$in": [0_i64, null] }) } else { edits.cast_signed().into() },
+    );
     rows.update_one(answered, doc! { "$unset": { "first_new_at": "", "due_at": "" } }).await?;
     Ok(())
 }

@@ -161,12 +161,7 @@ impl Store for MongoStore {
         patiently(|_| conversations::next_due(&self.database)).await
     }
 
-    async fn requested(
-        &self,
-        conversation: &ConversationKey,
-        up_to: &MessageKey,
-        edits: u64,
-    ) -> Result<(), AnyFault> {
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault> {
         patiently(|_| conversations::requested(&self.database, conversation, up_to, edits)).await
     }
 

@@ -69,11 +69,7 @@ impl AnalysisRow {
             prompt_version: self.prompt_version,
             updates: self.updates,
             usage: self.usage,
-            reading: Reading {
-                content: self.content,
-                question: self.question,
-                unread: self.unread.cast_unsigned(),
-            },
+            reading: Reading { content: self.content, question: self.question, unread: self.unread.cast_unsigned() },
             created_at: time(self.created_at)?,
         })
     }
@@ -123,8 +119,7 @@ pub(super) async fn latest_analysis(
     prompt_version: &str,
 ) -> Result<Option<Analysis>, MongoError> {
     let rows = database.collection::<AnalysisRow>(names::ANALYSES);
-    let by =
-        doc! { "conversation": conversation.to_string(), "model": model, "prompt_version": prompt_version };
+    let by = doc! { "conversation": conversation.to_string(), "model": model, "prompt_version": prompt_version };
     // The first document of the index nearly always: other models and versions are an exception.
     let found = rows.find_one(by).sort(doc! { "messages": -1, "created_at": -1, "_id": -1 });
     found.await?.map(AnalysisRow::read).transpose()

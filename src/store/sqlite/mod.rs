@@ -89,12 +89,7 @@ impl Store for SqliteStore {
         self.read(|c| conversations::next_due(c)?.map(rows::time).transpose()).await
     }
 
-    async fn requested(
-        &self,
-        conversation: &ConversationKey,
-        up_to: &MessageKey,
-        edits: u64,
-    ) -> Result<(), AnyFault> {
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault> {
         let (conversation, up_to) = (*conversation, *up_to);
         self.write(move |c| conversations::requested(c, &conversation, &up_to, edits)).await
     }

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
-    Digest, GapReason, MessageKey, Priority, Reading, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
+    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Digest, EventId, Gap,
+    GapReason, MessageKey, Priority, Reading, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{

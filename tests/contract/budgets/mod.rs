@@ -134,7 +134,8 @@ pub async fn of_many_at_once_only_as_many_as_fit_are_admitted(fixture: &impl Bud
     let mut asking = JoinSet::new();
     for _ in 0..50 {
         let keeper = Arc::clone(&keeper);
-        asking.spawn(async move { reserve(&*keeper, &[draw(month(), 1000), draw(day(), 5000)], tokens(90), LONG).await });
+        asking
+            .spawn(async move { reserve(&*keeper, &[draw(month(), 1000), draw(day(), 5000)], tokens(90), LONG).await });
     }
     let admitted = asking.join_all().await.into_iter().flatten().count();
     assert_eq!(admitted, 11, "eleven times 90 are 990");

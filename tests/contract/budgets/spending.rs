@@ -119,8 +119,7 @@ pub async fn fifty_in_flight_spend_no_more_than_the_budget_and_one_call(fixture:
     assert_eq!((made + waiting, bus.dead_letters().await.unwrap()), (u64::from(CONVERSATIONS), 0));
 
     // All of them again: nothing is spent, and what waits is told from what failed.
-    let received: Vec<Received> =
-        requests.into_iter().map(|envelope| Received { envelope, failures: 0 }).collect();
+    let received: Vec<Received> = requests.into_iter().map(|envelope| Received { envelope, failures: 0 }).collect();
     let outcomes = analyze(&keeper, &bus, &analyst, LIMIT).consume(&received).await.unwrap();
     let waits = |outcome: &Outcome| matches!(outcome, Outcome::NotYet(fault) if fault.code() == Code::AiBudget);
     assert_eq!(outcomes.iter().filter(|outcome| waits(outcome)).count() as u64, waiting);

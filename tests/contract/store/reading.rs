@@ -76,7 +76,10 @@ pub async fn an_edit_is_news_and_is_not_lost_between_question_and_request(fixtur
     // Seen again, and elsewhere: neither says anything else.
     let mut moved = revised(&captured("c", 1), 1, 50, "message 1\nشكرا 'quoted' \u{0}");
     moved.message.position = 11;
-    store.archive(&[moved.clone(), revised(&captured("c", 2), 0, 51, "message 2\nشكرا 'quoted' \u{0}")], RULE, at(60)).await.unwrap();
+    store
+        .archive(&[moved.clone(), revised(&captured("c", 2), 0, 51, "message 2\nشكرا 'quoted' \u{0}")], RULE, at(60))
+        .await
+        .unwrap();
     assert!(due().await.is_empty());
     store.archive(&[revised(&moved, 2, 60, "edited")], RULE, at(100)).await.unwrap();
     let second = due().await.remove(0);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chatferry::domain::{
-    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Direction, Gap, GapReason, Priority, Risk,
-    Reading, RiskFlag, Sentiment, Usage, Verdict,
+    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Direction, Gap, GapReason, Priority,
+    Reading, Risk, RiskFlag, Sentiment, Usage, Verdict,
 };
 use chatferry::fault::Code;
 
@@ -75,7 +75,10 @@ pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
     };
     assert!(store.save_analysis(&renewed).await.unwrap());
     assert!(!store.save_analysis(&fuller).await.unwrap());
-    assert!(!store.save_analysis(&Analysis { created_at: at(12), ..renewed.clone() }).await.unwrap(), "of the same content");
+    assert!(
+        !store.save_analysis(&Analysis { created_at: at(12), ..renewed.clone() }).await.unwrap(),
+        "of the same content"
+    );
     assert_eq!(store.analysis(&first.id).await.unwrap(), Some(renewed));
     // Many at once: one of them is the first.
     let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", 4, n)));
@@ -110,7 +113,8 @@ pub async fn the_latest_analysis_covers_most(fixture: &impl StoreFixture) {
 
 pub async fn an_analysis_is_found_by_analyst_and_by_question(fixture: &impl StoreFixture) {
     let store = fixture.open().await;
-    let by = async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
+    let by =
+        async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
     assert_eq!(by("m", "1").await, None);
     let versioned = |version: &str, one: Analysis| Analysis {
         id: AnalysisId::new(&one.conversation, &one.up_to, version, &one.model),
@@ -124,7 +128,8 @@ pub async fn an_analysis_is_found_by_analyst_and_by_question(fixture: &impl Stor
         assert!(store.save_analysis(one).await.unwrap());
     }
     let store = fixture.open().await;
-    let by = async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
+    let by =
+        async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
     assert_eq!(by("m", "1").await, Some(newer.clone()));
     assert_eq!(by("m", "2").await, Some(other));
     assert_eq!(by("m", "3").await, None);

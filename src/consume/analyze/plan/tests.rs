@@ -77,7 +77,11 @@ fn a_first_reading_takes_the_newest_and_says_what_it_leaves_out() {
     assert_eq!(asked(plan(&messages(40), None)), (false, 0, 0, 0));
     assert_eq!(asked(plan(&messages(2000), None)), (false, 1900, 1900, 0));
     let long: Vec<Message> = (0..50).map(|number| message(number, &"x".repeat(5000))).collect();
-    assert_eq!(asked(plan(&long, None)), (false, 43, 43, 0), "by size too, and a long one counts up to where it is cut");
+    assert_eq!(
+        asked(plan(&long, None)),
+        (false, 43, 43, 0),
+        "by size too, and a long one counts up to where it is cut"
+    );
     assert_eq!(asked(plan(&long[..1], None)), (false, 0, 0, 0));
 }
 
