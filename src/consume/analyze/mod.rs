@@ -206,13 +206,14 @@ impl Analyze {
         // Before the messages, so that these are never older than it.
         let last = self.store.latest_analysis(&request.conversation, self.analyst.model(), version).await?;
         let case = self.read(request, version, true).await?;
-        let (previous, from, left_out, updates) = match (plan::plan(&case.messages, last.as_ref()), last) {
+        let (goes_on, from, left_out, updates) = match (plan::plan(&case.messages, last.as_ref()), &last) {
             (Plan::Answered, Some(last)) => return Ok(Answered { id: last.id, new: false }),
-            (Plan::Carry { unread }, Some(last)) => return self.carry(&case, &last, unread).await,
-            (Plan::Ask { previous, from, left_out, updates }, _) => (previous, from, left_out, updates),
+            (Plan::Carry { unread }, Some(last)) => return self.carry(&case, last, unread).await,
+            (Plan::Ask { goes_on, from, left_out, updates }, _) => (goes_on, from, left_out, updates),
             // Only of a last answer can be said that it is enough.
-            (Plan::Answered | Plan::Carry { .. }, None) => (None, 0, 0, 0),
+            (Plan::Answered | Plan::Carry { .. }, None) => (false, 0, 0, 0),
         };
+        let previous = last.filter(|_| goes_on).map(|last| last.verdict);
         let question = case.question(previous, from);
         let name = name(self.analyst.model(), &question);
         let answer = match self.store.answer_to(&name).await? {

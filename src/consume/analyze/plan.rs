@@ -38,7 +38,7 @@ const FIRST: Window = Window { messages: 100, characters: 16_000 };
 const NEWS: Window = Window { messages: 60, characters: 12_000 };
 
 /// What to do about a conversation.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Nothing: the last answer is of these messages.
     Answered,
@@ -49,8 +49,8 @@ pub(super) enum Plan {
     },
     /// Ask.
     Ask {
-        /// With the last answer.
-        previous: Option<Verdict>,
+        /// With the last answer, or with messages alone.
+        goes_on: bool,
         /// From this message on.
         from: usize,
         /// Messages that neither the answer nor the question covers.
@@ -87,7 +87,7 @@ pub(super) fn plan(messages: &[Message], last: Option<&Analysis>) -> Plan {
     let unchanged = last.and_then(|last| Some((last, read_before(messages, last)?)));
     let Some((last, covered)) = unchanged else {
         let from = newest(messages, FIRST);
-        return Plan::Ask { previous: None, from, left_out: from, updates: 0 };
+        return Plan::Ask { goes_on: false, from, left_out: from, updates: 0 };
     };
     let new = &messages[covered..];
     if new.is_empty() {
@@ -101,14 +101,14 @@ pub(super) fn plan(messages: &[Message], last: Option<&Analysis>) -> Plan {
     let from = begin + newest(&messages[begin..], NEWS);
     let update = weight(&last.verdict) + size(&messages[from..]);
     if messages.len() <= WHOLE || size(messages) <= update {
-        return Plan::Ask { previous: None, from: 0, left_out: 0, updates: 0 };
+        return Plan::Ask { goes_on: false, from: 0, left_out: 0, updates: 0 };
     }
     if last.updates >= REBUILD_AFTER {
         let characters = (INSTRUCTIONS + update) * 11 / 10 - INSTRUCTIONS;
         let from = newest(messages, Window { messages: usize::MAX, characters });
-        return Plan::Ask { previous: None, from, left_out: from, updates: 0 };
+        return Plan::Ask { goes_on: false, from, left_out: from, updates: 0 };
     }
-    Plan::Ask { previous: Some(last.verdict.clone()), from, left_out: from - begin, updates: last.updates + 1 }
+    Plan::Ask { goes_on: true, from, left_out: from - begin, updates: last.updates + 1 }
 }
 
 /// How many messages the answer covers, if they still are what it was made from.

@@ -66,10 +66,10 @@ fn answer(messages: &[Message], updates: u32, unread: u64) -> Analysis {
     }
 }
 
-/// What is asked with: previous, first message, left out, updates.
+/// What is asked with: the last answer or not, first message, left out, updates.
 fn asked(plan: Plan) -> (bool, usize, usize, u32) {
-    let Plan::Ask { previous, from, left_out, updates } = plan else { panic!("{plan:?}") };
-    (previous.is_some(), from, left_out, updates)
+    let Plan::Ask { goes_on, from, left_out, updates } = plan else { panic!("{plan:?}") };
+    (goes_on, from, left_out, updates)
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn every_fifty_updates_the_messages_themselves_are_read_at_no_greater_cost() {
     let all = messages(2000);
     let (updated, due) = (answer(&all[..1992], 49, 0), answer(&all[..1992], 50, 0));
     assert_eq!(asked(plan(&all, Some(&updated))), (true, 1992, 0, 50));
-    let (previous, from, left_out, updates) = asked(plan(&all, Some(&due)));
-    assert_eq!((previous, from == left_out, updates), (false, true, 0));
+    let (goes_on, from, left_out, updates) = asked(plan(&all, Some(&due)));
+    assert_eq!((goes_on, from == left_out, updates), (false, true, 0));
     let (update, rebuilt) = (weight(&due.verdict) + size(&all[1992..]), size(&all[from..]));
     assert!(from < 1990, "more than the news: {from}");
     assert!((INSTRUCTIONS + rebuilt) * 10 <= (INSTRUCTIONS + update) * 11, "{rebuilt} for {update}");
