@@ -321,6 +321,8 @@ impl App {
         };
         let state = WebState {
             store: self.store.clone(),
+            budgets: self.backbone.records.budgets.clone(),
+            limits: self.config.budgets,
             bus: self.bus.clone(),
             spool: self.spool.clone(),
             clock: self.clock.clone(),

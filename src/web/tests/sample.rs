@@ -3,21 +3,24 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Digest, EventId, Gap,
-    GapReason, MessageKey, Priority, Reading, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
+    AccountId, AccountState, AccountStatus, Allowance, Analysis, AnalysisId, Balance, BudgetLimits, Conversation,
+    ConversationKey, Digest, EventId, Gap, GapReason, MessageKey, Priority, Purse, Reading, Risk, RiskFlag, Sentiment,
+    Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
-    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, DueConversation, DueRule,
-    MessageRange, Outgoing, Queue, QueueDepth, Store, StoredMessage,
+    Archived, Backlog, Budgets, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, Draw, DueConversation,
+    DueRule, MessageRange, Outgoing, Queue, QueueDepth, Reservation, Reserved, Store, StoredMessage,
 };
 use crate::web::WebState;
+use crate::web::spending::PurseReading;
 use crate::web::survey::Survey;
 
 /// The hour at which every test takes place.
@@ -175,10 +178,25 @@ impl Store for Trouble {
     }
 }
 
+#[async_trait]
+impl Budgets for Trouble {
+    async fn reserve(&self, _: &Reservation, _: &[Draw], _: Usage, _: Duration) -> Result<Reserved, AnyFault> {
+        Ok(Reserved::Granted(self.meet().await?))
+    }
+    async fn settle(&self, _: &Reservation, _: Usage, _: Option<&Analysis>) -> Result<bool, AnyFault> {
+        self.meet().await
+    }
+    async fn balance(&self, _: &Purse) -> Result<Balance, AnyFault> {
+        self.meet().await
+    }
+}
+
 /// A state over dependencies that behave as told.
 pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
     WebState {
         store: Arc::new(store),
+        budgets: Arc::new(store),
+        limits: BudgetLimits::default(),
         bus: Arc::new(bus),
         spool: Arc::new(spool),
         clock: Arc::new(Noon),
@@ -282,6 +300,14 @@ pub fn well() -> Survey {
         gaps: Ok(Vec::new()),
         conversations: Ok(talks),
         analyses: Ok(analyses),
+        purses: Ok(vec![PurseReading {
+            purse: Purse::of_month(noon()),
+            allowance: Allowance { tokens: Some(100_000), cost_micros: None },
+            balance: Balance {
+                spent: Usage { calls: 9, input_tokens: 10_500, output_tokens: 1_800, cost_micros: 61_500 },
+                ..Balance::default()
+            },
+        }]),
         depths: Ok(Queue::ALL.map(|queue| QueueDepth { queue, ready: 12_345, in_flight: 3 }).into()),
         dead_letters: Ok(0),
         pending: Ok(0),
