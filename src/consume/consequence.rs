@@ -169,4 +169,16 @@ mod tests {
         assert!(Next::Stop > Next::BackOff(Some(Duration::MAX)));
         assert!(Next::BackOff(Some(Duration::ZERO)) > Next::BackOff(None) && Next::BackOff(None) > Next::GoOn);
     }
+
+    #[test]
+    fn what_is_too_early_waits_however_often_and_stops_nobody() {
+        let of = |fault: Failed, failures| of_outcome(&Outcome::NotYet(fault.into()), failures);
+        let after = Duration::from_secs(7);
+        for failures in [0, 5, 500] {
+            let early = Failed(Class::Retryable { after: Some(after) }, Scope::Event);
+            assert_eq!(of(early, failures), (Settlement::Wait { after }, Next::GoOn));
+        }
+        let unsaid = of(Failed(Class::RETRY, Scope::Event), 9);
+        assert_eq!(unsaid, (Settlement::Wait { after: Duration::from_secs(600) }, Next::GoOn));
+    }
 }

@@ -254,7 +254,8 @@ pub struct Analysis {
     pub conversation: ConversationKey,
     /// Up to and with this message.
     pub up_to: MessageKey,
-    /// How many messages the analysis covers.
+    /// How many messages the analysis covers: for an analyst that remembers, all up to `up_to`, whether it
+    /// read them for this answer, for an earlier one, or found them too old to be read at all.
     pub messages: u64,
     /// How many times an answer was brought up to date with new messages alone since the analyst last read
     /// the messages themselves; 0 if it read all that it covers.

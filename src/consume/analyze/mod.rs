@@ -29,15 +29,17 @@ use tokio::time::Instant;
 use self::case::{Case, name};
 use self::plan::Plan;
 use self::purse::{Purses, SetAside};
+use self::waiting::Halt;
 pub use self::waiting::Waiting;
 use super::error::{ConsumeError, ServiceAway};
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
 use crate::domain::{
-    Analysis, AnalysisId, BudgetLimits, ConversationKey, Envelope, Event, Message, Reading, Usage, Verdict,
+    Analysis, AnalysisId, BudgetLimits, Conversation, ConversationKey, Envelope, Event, Message, Reading, Usage,
+    Verdict,
 };
-use crate::fault::{AnyFault, Class, Code, Scope};
+use crate::fault::{AnyFault, Scope};
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::ports::{Analyst, AnalystRequest, Budgets, Bus, Clock, Memory, MessageRange, Queue, Store};
 use crate::telemetry::occurrences::{
@@ -122,24 +124,30 @@ impl Analyze {
         self.waiting.clone()
     }
 
-    async fn take_in(&self, received: &Received) -> Result<(), AnyFault> {
+    async fn take_in(&self, received: &Received) -> Result<(), Halt> {
         let Event::AnalysisRequested(request) = &received.envelope.event else {
             return Err(ConsumeError::Misrouted { queue: self.queue(), kind: received.envelope.event.kind() }.into());
         };
+        if let Some(why) = self.waiting.still(received.envelope.id, self.clock.now()) {
+            let conversation = self.store.conversation(&request.conversation).await?;
+            let is_overtaken = conversation.is_some_and(|conversation| is_overtaken(request, &conversation));
+            return if is_overtaken { Ok(()) } else { Err(Halt::NotYet(why)) };
+        }
         let version = self.version(request)?;
         let asking = self.asking(request.conversation);
         let _alone = asking.lock().await;
-        let Answered { id, new } = match self.analyst.memory() {
+        let answered = match self.analyst.memory() {
             Memory::Whole => self.whole(request, version).await?,
             Memory::Rolling => self.rolling(request, version).await?,
         };
+        let Some(Answered { id, new }) = answered else { return Ok(()) };
         if !new {
             RepetitionRecognised { stage: "analyze", event_id: received.envelope.id }.emit(&self.counters);
         }
         // Also if it was there: the process may have died between saving and publishing.
         let completed =
             AnalysisCompleted { account: request.account.clone(), conversation: request.conversation, analysis: id };
-        publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await
+        Ok(publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await?)
     }
 
     /// The version of the question that is named, if the analyst has it. If it has not, an operator who
@@ -178,7 +186,7 @@ impl Analyze {
     }
 
     /// For an analyst that reads everything each time.
-    async fn whole(&self, request: &AnalysisRequested, version: &str) -> Result<Answered, AnyFault> {
+    async fn whole(&self, request: &AnalysisRequested, version: &str) -> Result<Option<Answered>, Halt> {
         let id = AnalysisId::new(&request.conversation, &request.up_to, version, self.analyst.model());
         // Before the messages, so that these are never older than it.
         let known = self.store.analysis(&id).await?;
@@ -191,24 +199,24 @@ impl Analyze {
             None => covered <= known.messages,
         };
         if known.is_some_and(is_answered) {
-            return Ok(Answered { id, new: false });
+            return Ok(Some(Answered { id, new: false }));
         }
         let question = case.question(None, left_out);
-        let answer = self.ask(&case, &question).await?;
+        let Some(answer) = self.ask(&case, &question).await? else { return Ok(None) };
         let reading = Reading { content: Some(content), ..Reading::default() };
         let analysis = Analysis { messages: covered, reading, ..self.signed(&case, answer.verdict, answer.usage) };
-        self.keep(&case, analysis, answer.set_aside, left_out).await
+        Ok(Some(self.keep(&case, analysis, answer.set_aside, left_out).await?))
     }
 
     /// For an analyst that remembers. Whatever message the request names, it is read to the end: a request
     /// that has waited does not make those behind it ask again.
-    async fn rolling(&self, request: &AnalysisRequested, version: &str) -> Result<Answered, AnyFault> {
+    async fn rolling(&self, request: &AnalysisRequested, version: &str) -> Result<Option<Answered>, Halt> {
         // Before the messages, so that these are never older than it.
         let last = self.store.latest_analysis(&request.conversation, self.analyst.model(), version).await?;
         let case = self.read(request, version, true).await?;
         let (goes_on, from, left_out, updates) = match (plan::plan(&case.messages, last.as_ref()), &last) {
-            (Plan::Answered, Some(last)) => return Ok(Answered { id: last.id, new: false }),
-            (Plan::Carry { unread }, Some(last)) => return self.carry(&case, last, unread).await,
+            (Plan::Answered, Some(last)) => return Ok(Some(Answered { id: last.id, new: false })),
+            (Plan::Carry { unread }, Some(last)) => return Ok(Some(self.carry(&case, last, unread).await?)),
             (Plan::Ask { goes_on, from, left_out, updates }, _) => (goes_on, from, left_out, updates),
             // Only of a last answer can be said that it is enough.
             (Plan::Answered | Plan::Carry { .. }, None) => (false, 0, 0, 0),
@@ -221,11 +229,14 @@ impl Analyze {
                 AnswerReused { account: &request.account, conversation: request.conversation }.emit(&self.counters);
                 Answer { verdict: known.verdict, usage: Usage::default(), set_aside: None }
             }
-            None => self.ask(&case, &question).await?,
+            None => match self.ask(&case, &question).await? {
+                Some(answer) => answer,
+                None => return Ok(None),
+            },
         };
         let reading = Reading { content: Some(plan::content(&case.messages)), question: Some(name), unread: 0 };
         let analysis = Analysis { updates, reading, ..self.signed(&case, answer.verdict, answer.usage) };
-        self.keep(&case, analysis, answer.set_aside, left_out).await
+        Ok(Some(self.keep(&case, analysis, answer.set_aside, left_out).await?))
     }
 
     /// The last answer again, for a conversation in which nothing new calls for another.
@@ -241,13 +252,18 @@ impl Analyze {
         Ok(Answered { id: analysis.id, new: true })
     }
 
-    /// Asks, within the budgets.
-    async fn ask(&self, case: &Case<'_>, question: &AnalystRequest) -> Result<Answer, AnyFault> {
+    /// Asks, within the budgets. `None` if there is nothing left for it, and a later request will ask: of
+    /// all that a conversation asks for in a month one waits.
+    async fn ask(&self, case: &Case<'_>, question: &AnalystRequest) -> Result<Option<Answer>, Halt> {
         let most = self.analyst.most(question);
         let purses = self.purses.as_ref().filter(|_| most != Usage::default());
         let set_aside = match purses {
-            Some(purses) => Some(purses.reserve(case.request, most, case.read_at, &self.counters).await?),
             None => None,
+            Some(purses) => match purses.reserve(case.request, most, case.read_at, &self.counters).await {
+                Ok(set_aside) => Some(set_aside),
+                Err(Halt::NotYet(_)) if is_overtaken(case.request, &case.conversation) => return Ok(None),
+                Err(halt) => return Err(halt),
+            },
         };
         let reply = self.analyst.analyse(question).await;
         let answered = reply.verdict.is_ok();
@@ -258,13 +274,13 @@ impl Analyze {
         match reply.verdict {
             Ok(verdict) => {
                 crash_point(CrashPoint::AnalyzeAnswered);
-                Ok(Answer { verdict, usage: reply.usage, set_aside })
+                Ok(Some(Answer { verdict, usage: reply.usage, set_aside }))
             }
             Err(fault) => {
                 if let (Some(purses), Some(set_aside)) = (purses, &set_aside) {
                     purses.settle(set_aside, reply.usage, None, &self.counters).await?;
                 }
-                Err(if fault.scope() > Scope::Event { ServiceAway(fault).into() } else { fault })
+                Err(Halt::Failed(if fault.scope() > Scope::Event { ServiceAway(fault).into() } else { fault }))
             }
         }
     }
@@ -352,17 +368,19 @@ impl Handler for Analyze {
             self.waiting.end(id);
             match outcome {
                 Ok(()) => Outcome::Done,
-                Err(fault) if fault.code() == Code::AiBudget => {
-                    // Not what only waits for others that are under way.
-                    let soon = Class::Retryable { after: Some(purse::IN_USE) };
-                    if fault.class() != soon {
-                        self.waiting.begin(id, fault.chain());
-                    }
-                    Outcome::NotYet(fault)
+                Err(Halt::NotYet(why)) => {
+                    self.waiting.begin(id, &why);
+                    Outcome::NotYet(why.into())
                 }
-                Err(fault) => Outcome::Failed(fault),
+                Err(Halt::Failed(fault)) => Outcome::Failed(fault),
             }
         });
         Ok(outcomes.collect())
     }
+}
+
+/// Whether a conversation has a newer message than a request names. It is due then, or requested by now: so
+/// nothing is lost without this request. An operator's wish is not repeated by anybody.
+fn is_overtaken(request: &AnalysisRequested, conversation: &Conversation) -> bool {
+    request.reason != AnalysisRequested::OPERATOR && conversation.last_message != Some(request.up_to)
 }

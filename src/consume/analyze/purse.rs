@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::waiting::Halt;
 use crate::consume::error::ConsumeError;
 use crate::domain::budget::WARNING;
 use crate::domain::event::AnalysisRequested;
@@ -22,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 const USED_UP: Duration = Duration::from_secs(600);
 
 /// How soon one is looked at again that analyses under way may leave something of.
-pub(super) const IN_USE: Duration = Duration::from_secs(1);
+const IN_USE: Duration = Duration::from_secs(1);
 
 /// The limits, and where it is counted what is left of them.
 pub(super) struct Purses {
@@ -53,7 +54,7 @@ impl Purses {
         most: Usage,
         now: Timestamp,
         counters: &Counters,
-    ) -> Result<SetAside, AnyFault> {
+    ) -> Result<SetAside, Halt> {
         let draws = self.draws(request, now);
         let reservation = Reservation::new(&draws);
         match self.budgets.reserve(&reservation, &draws, most, LONGEST).await? {
@@ -76,7 +77,7 @@ impl Purses {
                 };
                 let (account, conversation) = (&request.account, request.conversation);
                 AnalysisPostponed { account, conversation, budget: &budget, wait: after }.emit(counters);
-                Err(error.into())
+                Err(Halt::NotYet(error))
             }
         }
     }

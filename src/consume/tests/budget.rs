@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::remembering::{Remembering, analyze, done, input, latest, limited, purses, said, says, tokens};
+use super::remembering::{Remembering, analyze, by, done, input, latest, limited, purses, said, says, tokens};
 use super::rig::{Rig, account, conversation, received, requested};
 use super::{EVENT_RETRY, Injected, STORE_AWAY, until};
 use crate::consume::{Analyze, Handler, Outcome};
-use crate::domain::{BudgetLimits, Direction, Purse, Usage};
+use crate::domain::event::AnalysisRequested;
+use crate::domain::{BudgetLimits, Direction, Envelope, Purse, Usage};
 use crate::fault::{Class, Code, Scope};
 use crate::ports::{Budgets, Bus, Clock, Queue};
 
@@ -108,6 +109,35 @@ async fn what_waits_for_a_budget_stays_in_the_queue_and_capture_goes_on() {
     rig.store_messages(&[said(6, 1)]).await;
     assert_eq!(rig.messages().await, 41);
     rig.end().await;
+}
+
+#[tokio::test]
+async fn of_all_that_a_conversation_asks_for_meanwhile_one_request_waits() {
+    let rig = Rig::new().await;
+    let analyst = Arc::new(Remembering::default());
+    let analyze = limited(&rig, &analyst, BudgetLimits { month: tokens(1000), ..BudgetLimits::default() });
+    rig.store_messages(&(1..=8).map(|number| said(1, number)).collect::<Vec<_>>()).await;
+    done(&analyze, requested(1, 8)).await;
+    let waits = async |envelope: Envelope| {
+        let outcomes = analyze.consume(&[received(envelope)]).await.unwrap();
+        assert!(matches!(outcomes.as_slice(), [Outcome::NotYet(_)]), "{outcomes:?}");
+    };
+    rig.store_messages(&[said(1, 9)]).await;
+    waits(requested(1, 9)).await;
+    waits(requested(1, 9)).await;
+    assert_eq!(analyze.waiting().count().0, 1);
+    rig.store_messages(&[said(1, 10), said(1, 11)]).await;
+    for overtaken in [9, 10] {
+        done(&analyze, requested(1, overtaken)).await;
+    }
+    assert_eq!(analyze.waiting().count().0, 0);
+    waits(requested(1, 11)).await;
+    // Nobody repeats what an operator asks for.
+    waits(by("1", AnalysisRequested::OPERATOR, 1, 10)).await;
+    assert_eq!((analyst.calls(), latest(&rig, 1).await.messages), (1, 8));
+    rig.clock.forward(31 * 24 * 3600);
+    done(&analyze, requested(1, 11)).await;
+    assert_eq!((analyst.calls(), latest(&rig, 1).await.messages), (2, 11));
 }
 
 #[tokio::test]

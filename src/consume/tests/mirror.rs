@@ -8,9 +8,9 @@ use async_trait::async_trait;
 
 use super::rig::{Reader, Rig, Sheet, account, captured, conversation, enveloped, requested};
 use super::{Injected, STORE_AWAY, until};
-use crate::consume::{Mirroring, Pipeline, Quiet, Stage};
+use crate::consume::{ConsumeError, Mirroring, Pipeline, Quiet, Stage};
 use crate::domain::event::AccountChanged;
-use crate::domain::{AccountState, Envelope, Event};
+use crate::domain::{AccountState, Envelope, Event, Purse};
 use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::ports::{Backlog, Bus, Clock, Queue};
 
@@ -179,7 +179,9 @@ async fn what_waits_for_a_budget_is_said_and_not_waited_for() {
     until("the consumers have ended", async || rig.life.running().is_empty()).await;
     rig.publish([requested(1, 9), requested(2, 9)]).await;
     for thread in [1, 2] {
-        pipeline.waiting.begin(requested(thread, 9).id, "the month's budget is used up".to_owned());
+        let (purse, until) = (Purse::of_month(rig.clock.now()), jiff::Timestamp::MAX);
+        let why = ConsumeError::OverBudget { purse, until, after: HOUR };
+        pipeline.waiting.begin(requested(thread, 9).id, &why);
     }
     let writes = sheet.writes();
     let pipeline = Pipeline { lifecycle: crate::lifecycle::Lifecycle::new(), ..pipeline };
