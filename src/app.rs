@@ -260,10 +260,11 @@ impl App {
             Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
         let budgets = self.backbone.records.budgets.clone();
         let analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone())
-            .with_budgets(budgets, self.config.budgets);
+            .with_budgets(budgets.clone(), self.config.budgets);
         let waiting = analyze.waiting();
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
-        let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
+        let mirroring = mirroring.with_times(mirror_every, workbook::HEARTBEAT);
+        let mirroring = Arc::new(mirroring.with_budgets(budgets, self.config.budgets));
         if roles.contains(&Role::Archive) {
             // Two of them: while one waits for the store, the other reads the next batch, and what both have
             // ready shares a commit. The order in which batches are stored does not matter to the store.

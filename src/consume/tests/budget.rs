@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::remembering::{Remembering, analyze, by, done, input, latest, limited, purses, said, says, tokens};
-use super::rig::{Rig, account, conversation, received, requested};
+use super::rig::{Rig, Sheet, account, conversation, received, requested};
 use super::{EVENT_RETRY, Injected, STORE_AWAY, until};
 use crate::consume::{Analyze, Handler, Outcome};
 use crate::domain::event::AnalysisRequested;
@@ -162,4 +162,19 @@ async fn a_call_that_failed_is_counted_with_what_it_consumed() {
     assert_eq!(latest(&rig, 1).await.usage.tokens(), once + 200, "of the call that it came from");
     let none = spent(Purse::of_conversation(conversation(1), now)).await;
     assert_eq!(none, Usage::default(), "not counted where there is no limit");
+}
+
+#[tokio::test]
+async fn the_mirror_says_that_summaries_wait() {
+    let rig = Rig::new().await;
+    let (analyst, sheet) = (Arc::new(Remembering::default()), Arc::new(Sheet::default()));
+    rig.store_messages(&(1..=8).map(|number| said(1, number)).collect::<Vec<_>>()).await;
+    let limits = BudgetLimits { month: tokens(1000), ..BudgetLimits::default() };
+    let mirroring = rig.mirroring(&sheet).with_budgets(purses(&rig), limits);
+    mirroring.rebuild().await.unwrap();
+    assert_eq!(sheet.shown().status.analyses_wait, None);
+    done(&limited(&rig, &analyst, limits), requested(1, 8)).await;
+    mirroring.rebuild().await.unwrap();
+    let told = sheet.shown().status.analyses_wait.unwrap();
+    assert_eq!(told, "The month's budget for analyses is used up until 2026-12-01 00:00 UTC.");
 }

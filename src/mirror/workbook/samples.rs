@@ -84,6 +84,7 @@ pub(crate) fn status() -> MirrorStatus {
         written_at: "2026-11-02T10:00:00Z".parse().unwrap(),
         open_gaps: 1,
         dead_letters: 0,
+        analyses_wait: None,
         version: "0.1.0".to_owned(),
     }
 }
