@@ -9,14 +9,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 
-mod analyst;
+mod analysing;
 mod backbone;
 mod collecting;
 mod inspection;
 mod mirroring;
 mod roles;
 
-pub use analyst::analyst;
+pub use analysing::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
 pub use collecting::{base_url_of, chromium};
 pub use inspection::Inspection;
@@ -267,12 +267,15 @@ impl App {
         let version = analyst.prompt_version();
         let scheduler =
             Arc::new(Scheduler::new(store.clone(), bus.clone(), clock.clone(), news, version, counters.clone()));
-        let mut analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone());
+        let budgets = self.backbone.records.budgets.clone();
+        let mut analyze = Analyze::new(store.clone(), bus.clone(), analyst, clock.clone(), counters.clone())
+            .with_budgets(budgets.clone(), self.config.budgets);
         if let Some(ai) = &self.config.ai {
             analyze = analyze.with_parallel(u16::try_from(ai.concurrency).unwrap_or(u16::MAX));
         }
+        let waiting = analyze.waiting();
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
-        let mirroring = mirroring.with_state(self.mirror_state.clone());
+        let mirroring = mirroring.with_state(self.mirror_state.clone()).with_budgets(budgets, self.config.budgets);
         let mirror_every = if self.mirrors.sheet.is_some() { mirror_every.max(SHEET_EVERY) } else { mirror_every };
         let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
         if roles.contains(&Role::Archive) {
@@ -304,7 +307,7 @@ impl App {
         };
         life.spawn("relay", async move { relay.run().await });
         let spool: Arc<dyn Backlog> = self.spool.clone();
-        Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, lifecycle: life.clone(), counters })
+        Ok(Pipeline { spool, bus, store, scheduler, mirror: mirroring, waiting, lifecycle: life.clone(), counters })
     }
 
     /// The journal of what the consumers of a queue have in hand.
@@ -318,9 +321,11 @@ impl App {
     fn consume<const N: usize>(&self, queue: Queue, handlers: [Arc<dyn Handler>; N]) -> Result<(), AnyFault> {
         let journal = self.journal(queue)?;
         for handler in handlers {
-            Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone())
-                .with_journal(journal.clone())
-                .spawn();
+            let mut runner = Runner::new(self.bus.clone(), handler, self.lifecycle.clone(), self.counters.clone());
+            if queue == Queue::Analyze {
+                runner = runner.with_schedule(analysing::SERVICE);
+            }
+            runner.with_journal(journal.clone()).spawn();
         }
         Ok(())
     }
@@ -339,6 +344,8 @@ impl App {
         };
         let state = WebState {
             store: self.store.clone(),
+            budgets: self.backbone.records.budgets.clone(),
+            limits: self.config.budgets,
             bus: self.bus.clone(),
             spool: self.spool.clone(),
             clock: self.clock.clone(),

@@ -201,6 +201,10 @@ codes! {
     AiQuarantined = "ai-quarantined", "Read the conversation yourself: somebody in it writes for machines. Nothing of the answer was kept.";
     /// This machine's clock is wrong by minutes: Google, for one, takes no signature of it.
     ClockOff = "clock-off", "Set this machine's clock, best by NTP (timedatectl set-ntp true).";
+    /// What analyses may cost is used up for the day or the month.
+    AiBudget = "ai-budget", "Nothing: analyses go on when the next day or month (UTC) begins. To go on at once, raise the AI_BUDGET_ setting and start chatferry again.";
+    /// An analysis was asked for by a version of the question that there is not.
+    PromptUnknown = "prompt-unknown", "Name a version that there is: `chatferry analyze --prompt-version x` lists them.";
     /// The mirror could not be written.
     MirrorFailed = "mirror-failed", "Close the workbook in other programs and check the folder's permissions.";
     /// The service account may not read or write the sheet.

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "cli/analyze.rs"]
+mod analyze;
 #[path = "cli/dead.rs"]
 mod dead;
 #[path = "cli/demo.rs"]

@@ -2,7 +2,8 @@
 //! to a real one, so that fast tests may trust it.
 //!
 //! A check knows the port only. An adapter joins by a fixture (how to open it, and how to open it
-//! again as after a restart) and one line of `bus_contract!`, `store_contract!` or `leases_contract!`.
+//! again as after a restart) and one line of `bus_contract!`, `store_contract!`, `leases_contract!` or
+//! `budgets_contract!`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "contract/bus/mod.rs"]
@@ -14,6 +15,9 @@ mod store;
 #[path = "contract/leases/mod.rs"]
 #[macro_use]
 mod leases;
+#[path = "contract/budgets/mod.rs"]
+#[macro_use]
+mod budgets;
 #[path = "contract/embedded.rs"]
 mod embedded;
 #[path = "contract/mongo.rs"]

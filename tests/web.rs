@@ -12,11 +12,13 @@ use chatferry::bus::{self, EmbeddedBus};
 use chatferry::domain::conversation::ConversationRef;
 use chatferry::domain::event::MessageCaptured;
 use chatferry::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Envelope, Event, Message,
-    MessageKey, Origin, Precision, Priority, Sentiment, Text, Usage, Verdict,
+    AccountId, AccountState, AccountStatus, Allowance, Analysis, AnalysisId, BudgetLimits, ConversationKey, Direction,
+    Envelope, Event, Message, MessageKey, Origin, Precision, Priority, Purse, Reading, Sentiment, Text, Usage, Verdict,
 };
 use chatferry::fault::{AnyFault, Code};
-use chatferry::ports::{Backlog, Bus, DueRule, Outgoing, Queue, Settlement, Store, SystemClock};
+use chatferry::ports::{
+    Backlog, Budgets, Bus, Draw, DueRule, Outgoing, Queue, Reservation, Settlement, Store, SystemClock,
+};
 use chatferry::sqlite::Database;
 use chatferry::store::{self, SqliteStore};
 use chatferry::web::{self, WebState};
@@ -58,6 +60,11 @@ impl Daemon {
         let bus = Arc::new(EmbeddedBus::open(database.clone()).await.unwrap());
         let state = WebState {
             store: store.clone(),
+            budgets: store.clone(),
+            limits: BudgetLimits {
+                month: Allowance { tokens: Some(1000), cost_micros: None },
+                ..BudgetLimits::default()
+            },
             bus: bus.clone(),
             spool: Arc::new(Numbers(AtomicU64::new(7))),
             clock: Arc::new(SystemClock),
@@ -147,6 +154,7 @@ fn analysis(of: &MessageCaptured, messages: u64) -> Analysis {
         up_to,
         messages,
         updates: 0,
+        reading: Reading::default(),
         usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from("Anna sells her boat & asks for an answer."),
@@ -219,6 +227,25 @@ async fn the_page_follows_the_pipeline() {
     let status = daemon.status(|status| status["counts"]["dead_letters"] == 1).await;
     assert_eq!((&status["status"], &status["tiles"]["dead_letters"]["tone"]), (&json!("degraded"), &json!("bad")));
     assert_eq!(status["headline"], "1 dead letter waits for a person.");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_is_told_with_what_was_spent() {
+    let daemon = Daemon::start().await;
+    daemon.store.save_account(&live(), None).await.unwrap();
+    let month = Draw { purse: Purse::of_month(Timestamp::now()), allowance: Allowance::default() };
+    let reservation = Reservation::new(std::slice::from_ref(&month));
+    let used = Usage { calls: 2, input_tokens: 900, output_tokens: 150, cost_micros: 12 };
+    let minute = Duration::from_secs(60);
+    daemon.store.reserve(&reservation, &[month], used, minute).await.unwrap();
+    daemon.store.settle(&reservation, used, None).await.unwrap();
+    let (_, body) = daemon.get("/api/v1/status").await;
+    let status: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&status["spending"]["input_tokens"], &status["spending"]["percent"]), (&json!(900), &json!(105)));
+    assert_eq!((&status["status"], &status["code"]), (&json!("degraded"), &json!("ai-budget")), "{status}");
+    let (_, page) = daemon.get("/").await;
+    assert!(page.contains("budget for analyses is used: analyses wait until"), "{page}");
+    assert_eq!(daemon.get("/readyz").await.0, 200, "capture goes on");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::bus::{self, EmbeddedBus, RabbitBus, RabbitSettings};
 use crate::config::Config;
 use crate::fault::AnyFault;
 use crate::lifecycle::LifecycleError;
-use crate::ports::{Bus, Leases, Store};
+use crate::ports::{Budgets, Bus, Leases, Store};
 use crate::resilience::RetrySchedule;
 use crate::sqlite::Database;
 use crate::store::mongo::{Topology, TopologyKind};
@@ -90,12 +90,14 @@ async fn connected(settings: RabbitSettings) -> Result<RabbitBus, AnyFault> {
     }
 }
 
-/// The store on its own, as two ports.
+/// The store on its own, as three ports.
 pub struct Records {
     /// Everything that was seen.
     pub store: Arc<dyn Store>,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
+    /// What analyses may cost.
+    pub budgets: Arc<dyn Budgets>,
     mongo: Option<Topology>,
     file: Option<Database>,
 }
@@ -115,11 +117,11 @@ impl Records {
             (Some(uri), _) => {
                 let store = Arc::new(MongoStore::connect(&MongoSettings { uri: uri.clone() }).await?);
                 let mongo = Some(store.topology().clone());
-                Ok(Self { leases: store.clone(), store, mongo, file: None })
+                Ok(Self { leases: store.clone(), budgets: store.clone(), store, mongo, file: None })
             }
             (None, Some(file)) => {
                 let store = Arc::new(SqliteStore::open(file.clone()));
-                Ok(Self { leases: store.clone(), store, mongo: None, file: Some(file) })
+                Ok(Self { leases: store.clone(), budgets: store.clone(), store, mongo: None, file: Some(file) })
             }
             (None, None) => Err(missing(&config.data_dir)),
         }
@@ -144,7 +146,7 @@ impl Records {
 
     /// Closes its connections or its file. Nobody may use it any more.
     pub async fn close(self) {
-        drop((self.store, self.leases));
+        drop((self.store, self.leases, self.budgets));
         if let Some(file) = self.file {
             file.close().await;
         }

@@ -166,6 +166,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SheetUnavailable
         | Code::SheetColumns
         | Code::SheetFull
+        | Code::AiBudget
+        | Code::PromptUnknown
         | Code::Stopped => FAULTS,
     }
 }

@@ -4,6 +4,7 @@
 //! to do about it, and in its exit code ([`exit`]).
 
 pub mod accounts;
+pub mod analyze;
 pub mod collect;
 pub mod config;
 pub mod conversations;
@@ -59,6 +60,8 @@ enum Command {
     Run(run::RunArgs),
     /// Collect from the sites
     Collect(collect::CollectArgs),
+    /// Analyse stored history again, in another version of the question
+    Analyze(analyze::AnalyzeArgs),
     /// Run the whole job against the bundled sample site
     Demo(demo::DemoArgs),
     /// Look at the settings
@@ -126,6 +129,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args, sources).await,
             Command::Run(args) => run::run(args, configured(sources)?).await,
             Command::Collect(args) => collect::run(args, configured(sources)?).await,
+            Command::Analyze(args) => analyze::run(args, configured(sources)?).await,
             Command::Accounts(command) => accounts::run(&command, &configured(sources)?).await,
             Command::Conversations(command) => conversations::run(command, &configured(sources)?).await,
             Command::Dead(command) => dead::run(command, &configured(sources)?).await,

@@ -46,10 +46,11 @@ pub(crate) use secret::masked_name;
 pub use sources::{Flags, Sources};
 pub use value::{LogFormat, LogLevels, LoginBudget, format_duration, parse_duration};
 
-use crate::domain::SiteId;
+use crate::domain::{Allowance, BudgetLimits, SiteId};
 use layers::Layers;
 use reader::Reader;
 use table::Kind;
+use value::Money;
 
 /// Chromium.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +133,8 @@ pub struct Config {
     pub analysis: AnalysisSettings,
     /// The AI service; `None`: the built-in analyst.
     pub ai: Option<AiSettings>,
+    /// What analyses by a service may cost.
+    pub budgets: BudgetLimits,
     /// How an account is collected.
     pub collect: CollectSettings,
     /// Nothing is written outside.
@@ -217,6 +220,7 @@ impl Reader {
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
         let ai = self.ai(data_dir.as_deref());
+        let budgets = self.budgets();
         let pass_interval = self.duration(&table::PASS_INTERVAL);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
         let lease_ttl = self.duration(&table::LEASE_TTL);
@@ -242,6 +246,7 @@ impl Reader {
             mirror: mirror?,
             analysis: AnalysisSettings { quiet: quiet?, max_wait: max_wait? },
             ai: ai?,
+            budgets,
             collect: CollectSettings {
                 pass_interval: pass_interval?,
                 login_budget: login_budget?,
@@ -285,6 +290,19 @@ impl Reader {
         let (api, workbook) = (api?, workbook?);
         let sheet = sheet_id.zip(account).map(|(sheet_id, account)| GoogleSettings { sheet_id, account, api });
         Some(MirrorSettings { workbook: sheet.is_none() || workbook == "on", sheet })
+    }
+
+    fn budgets(&mut self) -> BudgetLimits {
+        use table::budget;
+        let mut allowance = |tokens, cost| Allowance {
+            tokens: self.optional(tokens, value::parse_tokens),
+            cost_micros: self.optional(cost, Money::parse).map(|money| money.0),
+        };
+        BudgetLimits {
+            conversation_day: allowance(&budget::CONVERSATION_DAY_TOKENS, &budget::CONVERSATION_DAY_COST),
+            account_day: allowance(&budget::ACCOUNT_DAY_TOKENS, &budget::ACCOUNT_DAY_COST),
+            month: allowance(&budget::MONTH_TOKENS, &budget::MONTH_COST),
+        }
     }
 
     fn duration(&mut self, setting: &'static table::Setting) -> Option<Duration> {

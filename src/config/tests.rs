@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 38));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 44));
 }
 
 #[test]
@@ -47,6 +47,22 @@ fn the_strongest_place_that_names_a_setting_decides() {
     // An empty variable takes back what a weaker place says.
     let case = case.env(&[("LOG_LEVEL", "")]);
     assert_eq!(listed(&case.load().unwrap(), "LOG_LEVEL"), ("info", "default".to_owned()));
+}
+
+#[test]
+fn budgets_are_limits_only_where_they_are_set() {
+    assert_eq!(Case::new().load().unwrap().budgets, BudgetLimits::default());
+    let case = Case::new()
+        .toml("\n[ai.budget]\nmonth_cost = \"12.5\"\nconversation_day_tokens = 5000\n")
+        .env(&[("AI_BUDGET_MONTH_TOKENS", "2M"), ("AI_BUDGET_ACCOUNT_DAY_TOKENS", "200k")]);
+    let config = case.load().unwrap();
+    let allowance = |tokens, cost_micros| Allowance { tokens, cost_micros };
+    assert_eq!(config.budgets.month, allowance(Some(2_000_000), Some(12_500_000)));
+    assert_eq!(config.budgets.account_day, allowance(Some(200_000), None));
+    assert_eq!(config.budgets.conversation_day, allowance(Some(5000), None));
+    assert_eq!(listed(&config, "AI_BUDGET_MONTH_COST").0, "12.50");
+    let problems = Case::new().env(&[("AI_BUDGET_MONTH_COST", "2,50")]).load().unwrap_err().to_string();
+    assert!(problems.contains("AI_BUDGET_MONTH_COST"), "{problems}");
 }
 
 #[test]

@@ -45,6 +45,43 @@ pub fn format_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// A number of things as people write it: `50000`, `200k`, `2M`.
+pub fn parse_tokens(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) => (digits, if text.ends_with('k') { 1_000 } else { 1_000_000 }),
+        None => (text, 1),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let count = if is_number { digits.parse::<u64>().ok()?.checked_mul(factor)? } else { return None };
+    i64::try_from(count).is_ok().then_some(count)
+}
+
+/// Money in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money(pub u64);
+
+impl Money {
+    /// The amount of `2.50`; without a currency, which is that of the prices.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) || decimals.len() > 6 {
+            return None;
+        }
+        let micros = format!("{decimals:0<6}").parse::<u64>().ok()?;
+        let sum = whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros)?;
+        i64::try_from(sum).is_ok().then_some(Self(sum))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:06}", self.0 % 1_000_000);
+        let kept = decimals.trim_end_matches('0').len().max(2);
+        write!(f, "{}.{}", self.0 / 1_000_000, &decimals[..kept])
+    }
+}
+
 /// A switch: true, false, 1, 0, yes, no, in any case.
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
@@ -164,6 +201,18 @@ impl Shown for bool {
     }
 }
 
+impl Shown for u64 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Money {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Shown for Duration {
     fn shown(&self) -> String {
         format_duration(*self)
@@ -241,9 +290,31 @@ mod tests {
         }
 
         #[test]
+        fn written_money_and_tokens_read_back(count in 0..i64::MAX.cast_unsigned()) {
+            prop_assert_eq!(Money::parse(&Money(count).to_string()), Some(Money(count)));
+            prop_assert_eq!(parse_tokens(&count.to_string()), Some(count));
+        }
+
+        #[test]
         fn no_text_makes_a_parser_fall_over(text in ".{0,12}") {
             let _ = (parse_duration(&text), parse_bool(&text), LoginBudget::parse(&text), LogLevels::parse(&text));
+            let _ = (Money::parse(&text), parse_tokens(&text));
         }
+    }
+
+    #[test]
+    fn money_and_tokens_as_people_write_them() {
+        assert_eq!(
+            ["2.50", "0.000001", "12", "0"].map(Money::parse).map(|m| m.map(|m| m.0)),
+            [2_500_000, 1, 12_000_000, 0].map(Some)
+        );
+        assert_eq!((Money(2_500_000).to_string(), Money(1).to_string()), ("2.50".to_owned(), "0.000001".to_owned()));
+        assert_eq!(
+            ["", ".5", "5.", "-1", "1e3", "2,50", "$2", "0.0000001", "99999999999999"].map(Money::parse),
+            [None; 9]
+        );
+        assert_eq!(["50000", "200k", "2M", "0"].map(parse_tokens), [50_000, 200_000, 2_000_000, 0].map(Some));
+        assert_eq!(["", "k", "-1", "1.5M", "2 M", "2m", "99999999999999999M"].map(parse_tokens), [None; 7]);
     }
 
     #[test]

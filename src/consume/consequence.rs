@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | retryable, of the event | waits on the ladder; after the last rung a dead letter | goes on |
 //! | retryable, of something wider | handed back, uncounted: it is not the event's fault | backs off |
+//! | the time for it has not come | comes again after the wait that the fault names, uncounted | goes on |
 //! | permanent, of the event, an account or a site | dead letter | goes on |
 //! | permanent, of the process | handed back: a dead letter for every event would help nobody | the process stops |
 //! | critical | handed back | the process stops |
@@ -16,7 +17,7 @@ use std::time::Duration;
 use super::runner::Outcome;
 use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::ports::Settlement;
-use crate::resilience::ladder;
+use crate::resilience::{LADDER, ladder};
 
 /// The longest reason that a dead letter carries, in characters.
 const REASON_LIMIT: usize = 500;
@@ -46,6 +47,7 @@ pub fn of_outcome(outcome: &Outcome, failures: u32) -> (Settlement, Next) {
     match outcome {
         Outcome::Done => (Settlement::Done, Next::GoOn),
         Outcome::HandBack => (Settlement::HandBack, Next::GoOn),
+        Outcome::NotYet(fault) => (Settlement::Wait { after: wait(fault) }, Next::GoOn),
         Outcome::Failed(fault) => of_fault(fault, failures),
     }
 }
@@ -58,6 +60,14 @@ pub fn of_fault(fault: &AnyFault, failures: u32) -> (Settlement, Next) {
         Class::Permanent if is_wider_than_event(fault) => (Settlement::HandBack, Next::Stop),
         Class::Permanent => (Settlement::Dead { code: fault.code(), reason: reason(&fault.chain()) }, Next::GoOn),
         Class::Critical => (Settlement::HandBack, Next::Stop),
+    }
+}
+
+/// Without a wish of the fault, as long as the last retry but one.
+fn wait(fault: &AnyFault) -> Duration {
+    match fault.class() {
+        Class::Retryable { after: Some(after) } => after,
+        Class::Retryable { after: None } | Class::Permanent | Class::Critical => LADDER[LADDER.len() - 2],
     }
 }
 
@@ -83,7 +93,6 @@ pub fn reason(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::fault::Fault;
-    use crate::resilience::LADDER;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -159,5 +168,17 @@ mod tests {
     fn the_graver_consequence_wins() {
         assert!(Next::Stop > Next::BackOff(Some(Duration::MAX)));
         assert!(Next::BackOff(Some(Duration::ZERO)) > Next::BackOff(None) && Next::BackOff(None) > Next::GoOn);
+    }
+
+    #[test]
+    fn what_is_too_early_waits_however_often_and_stops_nobody() {
+        let of = |fault: Failed, failures| of_outcome(&Outcome::NotYet(fault.into()), failures);
+        let after = Duration::from_secs(7);
+        for failures in [0, 5, 500] {
+            let early = Failed(Class::Retryable { after: Some(after) }, Scope::Event);
+            assert_eq!(of(early, failures), (Settlement::Wait { after }, Next::GoOn));
+        }
+        let unsaid = of(Failed(Class::RETRY, Scope::Event), 9);
+        assert_eq!(unsaid, (Settlement::Wait { after: Duration::from_secs(600) }, Next::GoOn));
     }
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::analyze::Waiting;
+use super::error::ConsumeError;
 use super::mirror::Mirroring;
 use super::scheduler::Scheduler;
-use crate::fault::AnyFault;
+use crate::fault::{AnyFault, Code};
 use crate::lifecycle::Lifecycle;
 use crate::ports::{Backlog, Bus, Queue, Store};
 use crate::resilience::RetrySchedule;
@@ -87,6 +89,8 @@ pub struct Pipeline {
     pub scheduler: Arc<Scheduler>,
     /// Shows the rest.
     pub mirror: Arc<Mirroring>,
+    /// Which analyses wait for a budget: those are not waited for.
+    pub waiting: Arc<Waiting>,
     /// A stop ends the waiting.
     pub lifecycle: Lifecycle,
     /// Counts.
@@ -95,7 +99,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Waits, up to `deadline`, until everything collected is stored, analysed and mirrored. News that
-    /// would become due later are due now. The consumers must be running.
+    /// would become due later are due now. The consumers must be running. Analyses that wait for a budget
+    /// are not waited for: once they are all that is left, that is said with `ai-budget`.
     ///
     /// # Errors
     /// Permanent or critical faults of a part; retryable ones are waited out.
@@ -111,6 +116,10 @@ impl Pipeline {
                 Ok((_, Ok(0))) => {
                     PipelineDrained { duration: begun.elapsed() }.emit(&self.counters);
                     return Ok(Quiet::Yes);
+                }
+                Ok((stage, Err(fault))) if fault.code() == Code::AiBudget => {
+                    let (left, _) = self.waiting.count();
+                    return Ok(Self::busy((stage, left, Some(fault))));
                 }
                 Ok((stage, Ok(left))) => {
                     setbacks = 0;
@@ -140,13 +149,15 @@ impl Pipeline {
 
     /// The first stage that is not empty and how much is in it; 0 if all are empty.
     async fn first_busy(&self) -> (Stage, Result<u64, AnyFault>) {
+        let mut postponed = None;
         for stage in Stage::FLOW {
             match self.look(stage).await {
                 Ok(0) => (),
+                Err(fault) if fault.code() == Code::AiBudget => postponed = Some((stage, Err(fault))),
                 other => return (stage, other),
             }
         }
-        (Stage::Mirror, Ok(0))
+        postponed.unwrap_or((Stage::Mirror, Ok(0)))
     }
 
     async fn look(&self, stage: Stage) -> Result<u64, AnyFault> {
@@ -154,7 +165,14 @@ impl Pipeline {
             Stage::Spool => self.spool.pending().await,
             Stage::Queue(queue) => {
                 let depths = self.bus.depths().await?;
-                Ok(depths.iter().filter(|depth| depth.queue == queue).map(|depth| depth.ready + depth.in_flight).sum())
+                let left =
+                    depths.iter().filter(|depth| depth.queue == queue).map(|depth| depth.ready + depth.in_flight).sum();
+                match self.waiting.count() {
+                    (waiting, Some(why)) if queue == Queue::Analyze && left > 0 && waiting >= left => {
+                        Err(ConsumeError::Postponed { why }.into())
+                    }
+                    _ => Ok(left),
+                }
             }
             Stage::Scheduler => {
                 // Only now that the archive is empty: earlier, a conversation would be analysed in pieces.

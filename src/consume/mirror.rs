@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::error::Elsewhere;
 use super::projection;
 use super::runner::{Handler, Outcome, Received};
+use crate::domain::{AccountStatus, BudgetLimits, Purse};
 use crate::fault::{AnyFault, Class};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
-use crate::ports::{Bus, Clock, Mirror, MirrorFault, MirrorOutcome, MirrorState, Queue, Store};
+use crate::ports::{Budgets, Bus, Clock, Mirror, MirrorFault, MirrorOutcome, MirrorState, Queue, Store};
 use crate::resilience::Pace;
 use crate::telemetry::occurrences::{MirrorFailed, MirrorWritten, StoppedOverFault};
 use crate::telemetry::{Counters, Occurrence};
@@ -63,6 +64,7 @@ pub struct Mirroring {
     mirror: Arc<dyn Mirror>,
     clock: Arc<dyn Clock>,
     lifecycle: Lifecycle,
+    budgets: Option<(Arc<dyn Budgets>, BudgetLimits)>,
     pace: StdMutex<Pace>,
     reconcile_every: Duration,
     /// One write at a time; when the last attempt began that ended with a mirror parked.
@@ -88,6 +90,7 @@ impl Mirroring {
             mirror,
             clock,
             lifecycle,
+            budgets: None,
             pace: StdMutex::new(Pace::new(INTERVAL)),
             reconcile_every: RECONCILE_EVERY,
             writing: Mutex::new(()),
@@ -110,6 +113,13 @@ impl Mirroring {
     pub fn with_times(mut self, interval: Duration, reconcile_every: Duration) -> Self {
         self.pace = StdMutex::new(Pace::new(interval));
         self.reconcile_every = reconcile_every;
+        self
+    }
+
+    /// The same with budgets whose end the mirror tells: a summary that waits for one is out of date.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Arc<dyn Budgets>, limits: BudgetLimits) -> Self {
+        self.budgets = Some((budgets, limits));
         self
     }
 
@@ -157,7 +167,9 @@ impl Mirroring {
     }
 
     async fn project(&self) -> Result<MirrorOutcome, Refusal> {
-        let projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
+        let mut projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
+        projection.status.analyses_wait =
+            self.analyses_wait(&projection.status.accounts).await.map_err(Refusal::Source)?;
         let shown = self.store.mirrored().await.map_err(Refusal::Source)?;
         let written = self.mirror.write(&projection, &shown).await;
         let outcome = written.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
@@ -167,6 +179,23 @@ impl Mirroring {
             self.store.save_mirrored(&wanted).await.map_err(Refusal::Source)?;
         }
         Ok(outcome)
+    }
+
+    /// The first budget that is used up: the month's, then those of accounts.
+    async fn analyses_wait(&self, accounts: &[AccountStatus]) -> Result<Option<String>, AnyFault> {
+        let Some((budgets, limits)) = &self.budgets else { return Ok(None) };
+        let now = self.clock.now();
+        let month = (Purse::of_month(now), limits.month, "The month's budget for analyses".to_owned());
+        let days = accounts.iter().map(|one| {
+            let whose = format!("The day's budget for analyses of {}", one.account);
+            (Purse::of_account(one.account.clone(), now), limits.account_day, whose)
+        });
+        for (purse, allowance, whose) in std::iter::once(month).chain(days) {
+            if !allowance.is_unlimited() && allowance.is_used_up(&budgets.balance(&purse).await?.spent) {
+                return Ok(Some(format!("{whose} is used up until {}.", purse.ends().strftime("%Y-%m-%d %H:%M UTC"))));
+            }
+        }
+        Ok(None)
     }
 
     /// True if every row that the mirror should show now is the row that was written last.

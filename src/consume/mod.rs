@@ -7,6 +7,7 @@
 //! | [`consequence`] | fault → settlement, and what the runner does next; pure |
 //! | [`archive`] | captured messages → store |
 //! | [`scheduler`] | due conversations → `analysis.requested` |
+//! | [`asking`] | an operator's wish → `analysis.requested` |
 //! | [`analyze`] | `analysis.requested` → analyst → store → `analysis.completed` |
 //! | [`projection`], [`mirror`] | store → rows and status → mirror |
 //! | [`drain`] | waits until the whole pipeline is quiet |
@@ -16,6 +17,7 @@
 
 pub mod analyze;
 pub mod archive;
+pub mod asking;
 pub mod consequence;
 pub mod drain;
 pub mod error;
@@ -28,8 +30,9 @@ pub mod scheduler;
 #[cfg(test)]
 mod tests;
 
-pub use analyze::Analyze;
+pub use analyze::{Analyze, Waiting};
 pub use archive::Archive;
+pub use asking::ask_for_analyses;
 pub use drain::{Pipeline, Quiet, Stage};
 pub use error::ConsumeError;
 pub use journal::Journal;

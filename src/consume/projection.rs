@@ -24,6 +24,7 @@ pub async fn load(store: &dyn Store, bus: &dyn Bus, clock: &dyn Clock) -> Result
         written_at: clock.now(),
         open_gaps: store.open_gaps().await?.len() as u64,
         dead_letters: bus.dead_letters().await?,
+        analyses_wait: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok(Projection { rows, status })

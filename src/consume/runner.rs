@@ -42,6 +42,9 @@ pub enum Outcome {
     Done,
     /// It has no effect; the fault's class says what becomes of it.
     Failed(AnyFault),
+    /// It has no effect because the time for it has not come, which is not held against it however often:
+    /// it comes again after the wait that the fault asks for, and its neighbours go on.
+    NotYet(AnyFault),
     /// Not begun.
     HandBack,
 }
@@ -340,7 +343,8 @@ impl Runner {
     fn note(&self, verdicts: &mut Verdicts, (tag, id): (u64, EventId), failures: u32, settlement: Settlement) {
         let queue = self.handler.queue().as_str();
         match &settlement {
-            Settlement::Done | Settlement::HandBack => {}
+            // Whoever says that the time has not come tells why.
+            Settlement::Done | Settlement::HandBack | Settlement::Wait { .. } => {}
             Settlement::Retry { code, .. } => {
                 DeliveryRetried { queue, event_id: id, code: *code, failures: failures + 1 }.emit(&self.counters);
             }

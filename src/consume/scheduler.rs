@@ -149,7 +149,7 @@ impl Scheduler {
         for (due, outcome) in due.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => {
-                    self.store.requested(&due.conversation, &due.up_to).await?;
+                    self.store.requested(&due.conversation, &due.up_to, due.edits).await?;
                     AnalysisDue { account: &due.account, conversation: due.conversation }.emit(&self.counters);
                     requested += 1;
                 }
@@ -165,7 +165,8 @@ impl Scheduler {
             conversation: due.conversation,
             up_to: due.up_to,
             prompt_version: self.prompt_version.clone(),
-            reason: "new_messages".to_owned(),
+            edits: due.edits,
+            reason: AnalysisRequested::NEW_MESSAGES.to_owned(),
         })
     }
 }

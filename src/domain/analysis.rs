@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::digest;
-use super::{AccountId, ConversationKey, Direction, IdError, MessageKey, Text};
+use super::{AccountId, ConversationKey, Digest, Direction, IdError, MessageKey, Text};
 
 /// The name of an analysis: a hash of conversation, newest message, prompt version and model, so that
 /// the same question is never answered twice.
@@ -179,6 +179,13 @@ pub struct Usage {
     pub cost_micros: u64,
 }
 
+impl Usage {
+    /// Tokens of questions and answers together.
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.calls = self.calls.saturating_add(other.calls);
@@ -221,6 +228,21 @@ pub struct Verdict {
     pub follow_up: Option<jiff::civil::Date>,
 }
 
+/// What an analysis was made from: all that its successor has to know to go on from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// A hash of what the messages up to `up_to` said when they were read; analyses of earlier versions of
+    /// chatferry have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+    /// A hash of everything that the analyst was given: the same question has the same answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Digest>,
+    /// How many of the newest messages the analyst has not read, because nothing in them called for it.
+    #[serde(default)]
+    pub unread: u64,
+}
+
 /// A verdict with its name: about what, up to where, by whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
@@ -232,12 +254,16 @@ pub struct Analysis {
     pub conversation: ConversationKey,
     /// Up to and with this message.
     pub up_to: MessageKey,
-    /// How many messages the analysis covers.
+    /// How many messages the analysis covers: for an analyst that remembers, all up to `up_to`, whether it
+    /// read them for this answer, for an earlier one, or found them too old to be read at all.
     pub messages: u64,
     /// How many times an answer was brought up to date with new messages alone since the analyst last read
     /// the messages themselves; 0 if it read all that it covers.
     #[serde(default)]
     pub updates: u32,
+    /// What it was made from.
+    #[serde(default)]
+    pub reading: Reading,
     /// What it consumed.
     #[serde(default)]
     pub usage: Usage,
@@ -248,6 +274,6 @@ pub struct Analysis {
     pub model: String,
     /// Which version of the question was asked.
     pub prompt_version: String,
-    /// When.
+    /// When the messages were read.
     pub created_at: Timestamp,
 }

@@ -183,6 +183,7 @@ mod tests {
                 conversation,
                 up_to: MessageKey::native(&conversation, "1"),
                 prompt_version: "1".to_owned(),
+                edits: 0,
                 reason: "new_messages".to_owned(),
             }),
             "2026-11-02T10:00:00Z".parse().unwrap(),

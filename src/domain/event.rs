@@ -93,8 +93,23 @@ pub struct AnalysisRequested {
     pub up_to: MessageKey,
     /// The version of the question.
     pub prompt_version: String,
+    /// How many times known messages of it changed what they say; so two requests up to one message differ.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edits: u64,
     /// Why now: `new_messages`, `operator`.
     pub reason: String,
+}
+
+impl AnalysisRequested {
+    /// The reason of requests that are made by themselves.
+    pub const NEW_MESSAGES: &str = "new_messages";
+    /// The reason of those that an operator asks for.
+    pub const OPERATOR: &str = "operator";
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// `chatferry.analysis.completed.v1`.
@@ -201,10 +216,12 @@ impl Event {
                 kind,
                 &[&data.message.key.to_bytes(), &data.revision.to_le_bytes(), &data.message.content_digest()],
             ),
-            Self::AnalysisRequested(data) => EventId::of(
-                kind,
-                &[data.conversation.as_bytes(), &data.up_to.to_bytes(), data.prompt_version.as_bytes()],
-            ),
+            Self::AnalysisRequested(data) => {
+                let (up_to, edits) = (data.up_to.to_bytes(), data.edits.to_le_bytes());
+                let fields: [&[u8]; 4] = [data.conversation.as_bytes(), &up_to, data.prompt_version.as_bytes(), &edits];
+                // Without an edit the id is what it was before edits were counted.
+                EventId::of(kind, &fields[..if data.edits == 0 { 3 } else { 4 }])
+            }
             Self::AnalysisCompleted(data) => EventId::of(kind, &[data.analysis.as_bytes()]),
             Self::AccountChanged(data) => EventId::of(
                 kind,

@@ -5,7 +5,9 @@
 
 pub mod account;
 pub mod analysis;
+pub mod budget;
 pub mod conversation;
+pub mod digest;
 pub mod envelope;
 pub mod event;
 pub mod gap;
@@ -14,8 +16,10 @@ pub mod message;
 pub mod text;
 
 pub use account::{AccountState, AccountStatus};
-pub use analysis::{Analysis, AnalysisId, Priority, Risk, RiskFlag, Sentiment, Usage, Verdict};
+pub use analysis::{Analysis, AnalysisId, Priority, Reading, Risk, RiskFlag, Sentiment, Usage, Verdict};
+pub use budget::{Allowance, Balance, BudgetLimits, Owner, Period, Purse};
 pub use conversation::Conversation;
+pub use digest::Digest;
 pub use envelope::{Envelope, EnvelopeError};
 pub use event::{Event, EventType};
 pub use gap::{Gap, GapReason};

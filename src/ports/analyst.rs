@@ -52,6 +52,11 @@ pub trait Analyst: Send + Sync {
         prompt_version == self.prompt_version()
     }
 
+    /// Every version of the question that it can ask, for people; the one that is asked by itself is among them.
+    fn prompt_versions(&self) -> Vec<String> {
+        vec![self.prompt_version().to_owned()]
+    }
+
     /// How it wants to be kept up to date.
     fn memory(&self) -> Memory {
         Memory::Whole

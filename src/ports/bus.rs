@@ -80,6 +80,12 @@ pub enum Settlement {
         /// One sentence without chat text.
         reason: String,
     },
+    /// Nobody is to blame and the time has not come: deliver it again after the delay, without counting a
+    /// failure, however often.
+    Wait {
+        /// Shortest wait before the next delivery; a broker may keep it to an hour.
+        after: Duration,
+    },
     /// Not begun: hand it back, without counting a failure.
     HandBack,
 }

@@ -31,6 +31,9 @@ pub struct MirrorStatus {
     pub open_gaps: u64,
     /// Events that wait for a human.
     pub dead_letters: u64,
+    /// What keeps summaries from following the messages, if anything does: a budget that is used up, in a
+    /// sentence.
+    pub analyses_wait: Option<String>,
     /// The version of the daemon.
     pub version: String,
 }

@@ -6,6 +6,7 @@
 
 pub mod analyst;
 pub mod backlog;
+pub mod budgets;
 pub mod bus;
 pub mod clock;
 pub mod leases;
@@ -15,6 +16,7 @@ pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest, Memory, Reply};
 pub use backlog::Backlog;
+pub use budgets::{Budgets, Draw, Reservation, Reserved};
 pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
 pub use leases::{Lease, Leases};

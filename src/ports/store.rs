@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, Message, MessageKey, Origin,
+    AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Digest, Gap, Message, MessageKey,
+    Origin,
 };
 use crate::fault::AnyFault;
 
@@ -41,6 +42,8 @@ pub struct DueConversation {
     pub conversation: ConversationKey,
     /// Its newest message.
     pub up_to: MessageKey,
+    /// How many times known messages of it changed what they say.
+    pub edits: u64,
     /// Since when it is due.
     pub due_at: Timestamp,
 }
@@ -95,7 +98,8 @@ pub trait Store: Send + Sync {
     /// Takes captured messages in, durably. Of two versions of one message the one observed later
     /// stays, and of those observed at one moment the one with the higher revision (revisions begin
     /// anew where a spool is lost or another machine takes the account over, times do not); news (an
-    /// insertion) makes its conversation due by `rule`, counted from `now`.
+    /// insertion, or a known message that says something else now) makes its conversation due by `rule`,
+    /// counted from `now`.
     ///
     /// After an error a part of the batch may be stored; telling the whole batch again completes it.
     ///
@@ -115,12 +119,12 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn next_due(&self) -> Result<Option<Timestamp>, AnyFault>;
 
-    /// Notes that an analysis up to `up_to` was requested: the conversation is no longer due, unless
-    /// it has got a newer message meanwhile.
+    /// Notes that an analysis up to `up_to`, after so many edits, was requested: the conversation is no
+    /// longer due, unless it has got a newer message or another edit meanwhile.
     ///
     /// # Errors
     /// Retryable while the store is away.
-    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey) -> Result<(), AnyFault>;
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault>;
 
     /// One conversation.
     ///
@@ -141,7 +145,8 @@ pub trait Store: Send + Sync {
     async fn messages(&self, key: &ConversationKey, range: MessageRange) -> Result<Vec<StoredMessage>, AnyFault>;
 
     /// Keeps an analysis. Of two with one id the one that covers more messages stays (older messages may be
-    /// found after the newest was analysed), else the first; false if this one does not.
+    /// found after the newest was analysed), then the one that was made later of other content (a message
+    /// may be edited), else the first; false if this one does not.
     ///
     /// # Errors
     /// Retryable while the store is away.
@@ -153,7 +158,26 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn analysis(&self, id: &AnalysisId) -> Result<Option<Analysis>, AnyFault>;
 
-    /// The latest analysis of each conversation that has one: most messages covered, then newest.
+    /// The latest analysis of a conversation by this model and version of the question: most messages
+    /// covered, then newest.
+    ///
+    /// # Errors
+    /// Retryable while the store is away.
+    async fn latest_analysis(
+        &self,
+        conversation: &ConversationKey,
+        model: &str,
+        prompt_version: &str,
+    ) -> Result<Option<Analysis>, AnyFault>;
+
+    /// An analysis that answers this very question ([`crate::domain::Reading::question`]).
+    ///
+    /// # Errors
+    /// Retryable while the store is away.
+    async fn answer_to(&self, question: &Digest) -> Result<Option<Analysis>, AnyFault>;
+
+    /// The latest analysis of each conversation that has one: most messages covered, then newest, whatever
+    /// the model and the version of the question.
     ///
     /// # Errors
     /// Retryable while the store is away.

@@ -78,6 +78,16 @@ counters! {
     ai_output_tokens;
     /// Times that the AI service was left alone for a while.
     ai_rests;
+    /// What the AI service cost, in millionths of the currency of the prices.
+    ai_cost_micros;
+    /// Analyses that were carried forward, because nothing new called for one.
+    analyses_carried;
+    /// Analyses for which the answer to the same question was used again.
+    answers_reused;
+    /// Times that an analysis waited for its budget.
+    analyses_postponed;
+    /// Times that a budget was nearly or wholly used up.
+    budget_warnings;
     /// Times that the mirror was written.
     mirror_writes;
     /// Times that the mirror could not be written.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rows::{Tone, prose, state_words};
+use super::spending::PurseReading;
 use super::survey::{PartName, Survey};
 use super::when::grouped;
 use crate::domain::{AccountState, AccountStatus, GapReason};
@@ -141,6 +142,7 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
             ),
         });
     }
+    causes.extend(survey.purses.iter().flatten().filter_map(PurseReading::cause));
     // Capture is committed to the spool, and the spool lives in the data directory; the bus may be away.
     let stops = |part: &Part| part.status == Health::Down && part.name != PartName::Bus.as_str();
     let status = match () {

@@ -25,6 +25,7 @@ mod page;
 mod router;
 mod rows;
 mod serve;
+mod spending;
 mod status;
 mod survey;
 #[cfg(test)]
@@ -37,8 +38,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
-use crate::ports::{Backlog, Bus, Clock, MirrorState, Store};
+use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
 
 pub use error::WebError;
 pub use serve::{bind, serve};
@@ -52,6 +54,10 @@ pub type WritableCheck = Arc<dyn Fn() -> Result<(), AnyFault> + Send + Sync>;
 pub struct WebState {
     /// The record of everything that was seen.
     pub store: Arc<dyn Store>,
+    /// What analyses cost.
+    pub budgets: Arc<dyn Budgets>,
+    /// What they may cost.
+    pub limits: BudgetLimits,
     /// The way to the consumers.
     pub bus: Arc<dyn Bus>,
     /// The local outbox.

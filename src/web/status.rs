@@ -9,6 +9,7 @@ use super::WebState;
 use super::assets::revision;
 use super::headline::{Cause, Health, Part, judge};
 use super::rows::{AccountRow, ConversationRow, QueueRow, Tone};
+use super::spending::Spending;
 use super::survey::{Reading, Survey};
 use super::when::{grouped, span};
 use crate::domain::GapReason;
@@ -40,6 +41,8 @@ pub(super) struct Status {
     pub sheet: Option<String>,
     pub parts: Vec<Part>,
     pub counts: Figures,
+    /// What analyses cost this month; `null` where it could not be read.
+    pub spending: Option<Spending>,
     pub tiles: Tiles,
     pub accounts: Vec<AccountRow>,
     pub queues: Vec<QueueRow>,
@@ -116,6 +119,7 @@ impl Status {
             sheet: state.sheet.clone(),
             parts: judgement.parts,
             tiles: Tiles::new(&counts, survey),
+            spending: survey.purses.as_ref().ok().and_then(|purses| Spending::of_month(purses)),
             counts,
             accounts: listed(&survey.accounts, |status| AccountRow::new(status, survey.at)),
             queues: listed(&survey.depths, |depth| QueueRow::from(depth)),

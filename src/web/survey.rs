@@ -14,8 +14,9 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::spending::PurseReading;
 use super::{WebError, WebState};
-use crate::domain::{AccountStatus, Analysis, Conversation, ConversationKey, Gap};
+use crate::domain::{AccountStatus, Analysis, Conversation, ConversationKey, Gap, Purse};
 use crate::fault::{AnyFault, Code};
 use crate::ports::{BusState, ConversationFilter, Counts, MirrorFault, QueueDepth};
 
@@ -83,6 +84,8 @@ pub(super) struct Survey {
     pub gaps: Reading<Vec<Gap>>,
     pub conversations: Reading<Vec<Conversation>>,
     pub analyses: Reading<HashMap<ConversationKey, Analysis>>,
+    /// Purses of the month and of the accounts whose day has a limit.
+    pub purses: Reading<Vec<PurseReading>>,
     pub depths: Reading<Vec<QueueDepth>>,
     pub dead_letters: Reading<u64>,
     /// Whether the bus takes events: it may answer and take none.
@@ -102,7 +105,8 @@ impl Survey {
                 .or(self.counts.as_ref().err())
                 .or(self.gaps.as_ref().err())
                 .or(self.conversations.as_ref().err())
-                .or(self.analyses.as_ref().err()),
+                .or(self.analyses.as_ref().err())
+                .or(self.purses.as_ref().err()),
             PartName::Bus => {
                 self.depths.as_ref().err().or(self.dead_letters.as_ref().err()).or(self.flowing.as_ref().err())
             }
@@ -170,12 +174,25 @@ impl Observer {
     async fn look(&self) -> Survey {
         let WebState { store, bus, spool, .. } = &self.state;
         let newest = ConversationFilter { account: None, limit: Some(LATEST) };
-        let (accounts, counts, gaps, conversations, analyses, depths, dead_letters, pending, captured, writable) = tokio::join!(
+        let (
+            accounts,
+            counts,
+            gaps,
+            conversations,
+            analyses,
+            purses,
+            depths,
+            dead_letters,
+            pending,
+            captured,
+            writable,
+        ) = tokio::join!(
             within(PartName::Store, store.accounts()),
             within(PartName::Store, store.counts(None)),
             within(PartName::Store, store.open_gaps()),
             within(PartName::Store, store.conversations(&newest)),
             within(PartName::Store, store.latest_analyses()),
+            within(PartName::Store, self.purses()),
             within(PartName::Bus, bus.depths()),
             within(PartName::Bus, bus.dead_letters()),
             within(PartName::Spool, spool.pending()),
@@ -198,6 +215,7 @@ impl Observer {
             gaps,
             conversations,
             analyses,
+            purses,
             depths,
             dead_letters,
             flowing,
@@ -206,6 +224,21 @@ impl Observer {
             writable,
             mirror: self.state.mirror.borrow().fault.clone(),
         }
+    }
+
+    async fn purses(&self) -> Result<Vec<PurseReading>, AnyFault> {
+        let WebState { store, budgets, limits, clock, .. } = &self.state;
+        let at = clock.now();
+        let mut purses = vec![(Purse::of_month(at), limits.month)];
+        if !limits.account_day.is_unlimited() {
+            let accounts = store.accounts().await?;
+            purses.extend(accounts.into_iter().map(|one| (Purse::of_account(one.account, at), limits.account_day)));
+        }
+        let read = purses.into_iter().map(async |(purse, allowance)| {
+            let balance = budgets.balance(&purse).await?;
+            Ok(PurseReading { purse, allowance, balance })
+        });
+        futures::future::try_join_all(read).await
     }
 
     async fn try_data_dir(&self) -> Result<(), AnyFault> {

@@ -85,6 +85,17 @@ mod embedded_store {
     store_contract!(super::Embedded::new());
 }
 
+#[async_trait]
+impl crate::budgets::BudgetsFixture for Embedded {
+    async fn open(&self) -> Arc<dyn crate::budgets::Keeper> {
+        Arc::new(SqliteStore::open(self.reopen().await))
+    }
+}
+
+mod embedded_budgets {
+    budgets_contract!(super::Embedded::new());
+}
+
 mod embedded_leases {
     leases_contract!(super::Embedded::new());
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chatferry::domain::Conversation;
 use chatferry::domain::event::MessageCaptured;
+use chatferry::domain::{Allowance, Analysis, Conversation, Purse, Reading, Usage};
 use chatferry::fault::{AnyFault, Class, Code, Scope};
-use chatferry::ports::{Archived, ConversationFilter, Leases, Store};
+use chatferry::ports::{Archived, Budgets, ConversationFilter, Draw, Leases, Reservation, Store};
 use chatferry::store::mongo::TopologyKind;
 use chatferry::store::{MongoSettings, MongoStore};
 use mongodb::bson::{Document, doc};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::leases::Keeper;
 use crate::mongod::{self, Mongod};
-use crate::store::{RULE, account, all, archive, at, captured, conversation, key};
+use crate::store::{RULE, account, all, analysis, archive, at, captured, conversation, key};
 
 pub async fn connect(server: &Mongod, database: &str) -> MongoStore {
     MongoStore::connect(&settings(&server.uri(database))).await.unwrap()
@@ -56,6 +56,17 @@ mod mongo_store {
     store_contract!(super::Mongo::new());
 }
 
+#[async_trait]
+impl crate::budgets::BudgetsFixture for Mongo {
+    async fn open(&self) -> Arc<dyn crate::budgets::Keeper> {
+        Arc::new(connect(mongod::shared().await, &self.database).await)
+    }
+}
+
+mod mongo_budgets {
+    budgets_contract!(super::Mongo::new());
+}
+
 mod mongo_leases {
     leases_contract!(super::Mongo::new());
 }
@@ -84,7 +95,7 @@ async fn a_death_between_messages_and_conversation_is_mended_by_the_repetition()
     let rows: Collection<Document> = database.collection("conversations");
     let (first, second) = (batch("c", 0..10), batch("c", 10..20));
     archive(&store, &first).await;
-    store.requested(&conversation("c"), &key("c", 9)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 9), 0).await.unwrap();
     let before = rows.find_one(doc! {}).await.unwrap().unwrap();
     archive(&store, &second).await;
     let whole = row(&store, "c").await;
@@ -270,6 +281,12 @@ async fn a_standalone_server_works_and_is_known_as_one() {
     assert_whole(&store, 20).await;
     let lease = store.acquire(&account("default"), "a", Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!(store.holder(&account("default")).await.unwrap(), Some(lease));
+    let purse = Purse::of_account(account("default"), "2100-01-01T00:00:00Z".parse().unwrap());
+    let draws = [Draw { purse: purse.clone(), allowance: Allowance { tokens: Some(100), cost_micros: None } }];
+    let (reservation, most) = (Reservation::new(&draws), Usage { input_tokens: 60, ..Usage::default() });
+    store.reserve(&reservation, &draws, most, Duration::from_secs(60)).await.unwrap();
+    store.settle(&reservation, most, None).await.unwrap();
+    assert_eq!(store.balance(&purse).await.unwrap().spent, most);
 
     let shared = connect(mongod::shared().await, &mongod::fresh_database()).await;
     let topology = shared.ask_topology().await.unwrap();
@@ -291,7 +308,7 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
     }
     let database = server.client().await.database(&name);
     let migrations: Collection<Document> = database.collection("schema_migrations");
-    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 1);
+    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 2);
     migrations.insert_one(doc! { "_id": "store-99", "component": "store", "version": 99_i64 }).await.unwrap();
     let fault = MongoStore::connect(&settings(&server.uri(&name))).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::DatabaseFailed, Class::Permanent));
@@ -301,10 +318,32 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_of_another_shape_is_refused() {
     let (_store, database) = store_and_database().await;
-    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases"] {
+    for collection in ["accounts", "conversations", "messages", "analyses", "gaps", "mirror_rows", "leases", "spending"]
+    {
         let rows: Collection<Document> = database.collection(collection);
         assert!(rows.insert_one(doc! { "_id": 7 }).await.is_err(), "{collection}");
     }
+}
+
+/// Rows as they were before purses and edits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_an_earlier_version_are_read() {
+    let (store, database) = store_and_database().await;
+    archive(&store, &batch("c", 0..3)).await;
+    let one = analysis("c", 2, "m", 3, 10);
+    store.save_analysis(&one).await.unwrap();
+    let rows = |name: &str| -> Collection<Document> { database.collection(name) };
+    rows("conversations").update_many(doc! {}, doc! { "$unset": { "edits": "" } }).await.unwrap();
+    let since = doc! { "$unset": { "unread": "", "content": "", "question": "", "updates": "", "usage": "" } };
+    rows("analyses").update_many(doc! {}, since).await.unwrap();
+    let found = store.latest_analysis(&conversation("c"), "m", "1").await.unwrap().unwrap();
+    assert_eq!((found.id, found.reading, found.updates), (one.id, Reading::default(), 0));
+    let due = store.due(at(100_000), 1).await.unwrap().remove(0);
+    store.requested(&due.conversation, &due.up_to, due.edits).await.unwrap();
+    assert!(store.due(at(100_000), 1).await.unwrap().is_empty());
+    // Made anew of what it says now, it takes the old one's place.
+    let renewed = Analysis { created_at: at(20), ..one };
+    assert!(store.save_analysis(&renewed).await.unwrap());
 }
 
 async fn refusal(uri: &str) -> AnyFault {

@@ -212,3 +212,26 @@ async fn bury(bus: &dyn Bus, wanted: usize) {
         deliveries.settle(batch.iter().map(|delivery| dead(delivery.tag)).collect()).await.unwrap();
     }
 }
+
+/// Beside a daemon the requests are left to it; in a folder of one's own the answers are waited for. Both cost
+/// nothing where there is an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_analysed_again_beside_a_daemon() {
+    let mut rig = rig(1030, 1).await;
+    rig.say_all().await;
+    eventually("all are analysed", async || {
+        let counts = rig.store.counts(None).await.unwrap();
+        (counts.messages == 400 && counts.analysed_messages == 400).then_some(())
+    })
+    .await;
+    let before = rig.store.latest_analyses().await.unwrap();
+    let run = rig.consumers[0].place().run(&["analyze", "--json"]).await.expect_success();
+    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&told["asked"], &told["left_to"]), (&4.into(), &"daemon".into()), "{told}");
+    let run = rig.net.place().run(&["analyze", "--json"]).await.expect_success();
+    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&told["asked"], &told["made"], &told["waiting"]), (&4.into(), &0.into(), &0.into()), "{told}");
+    assert!(told["analyses"].as_array().unwrap().iter().all(|one| one["state"] == "was there"), "{told}");
+    assert_eq!(rig.store.latest_analyses().await.unwrap(), before);
+    rig.assert_whole().await;
+}

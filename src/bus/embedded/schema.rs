@@ -49,6 +49,8 @@ pub(super) struct Statements {
     pub delete: String,
     /// (seq, now, not before).
     pub retry: String,
+    /// (seq, now, not before): `failed_at` is the moment from which the wait counts, also without a failure.
+    pub wait: String,
     /// (seq, code, reason, now).
     pub bury: String,
     /// → seq, the highest ever used.
@@ -77,6 +79,7 @@ impl Statements {
                 "UPDATE {table} SET failures = failures + 1, first_failed_at = coalesce(first_failed_at, ?2),
                     failed_at = ?2, not_before = ?3 WHERE seq = ?1"
             ),
+            wait: format!("UPDATE {table} SET failed_at = ?2, not_before = ?3 WHERE seq = ?1"),
             bury: format!(
                 "INSERT INTO dead_letters (id, queue, kind, code, reason, failures, first_failed_at, failed_at, body)
                  SELECT id, '{name}', kind, ?2, ?3, failures + 1, coalesce(first_failed_at, ?4), ?4, body

@@ -93,12 +93,8 @@ impl Deliveries for Subscription {
                 Settlement::Done => outcome.done.push(seq),
                 Settlement::HandBack => outcome.again.push(seq),
                 Settlement::Dead { code, reason } => outcome.dead.push((seq, code, reason)),
-                Settlement::Retry { after, .. } => {
-                    let after = after.min(LONGEST_RETRY);
-                    let micros = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
-                    outcome.retries.push((seq, now.saturating_add(micros)));
-                    outcome.later.push((Instant::now() + after, seq));
-                }
+                Settlement::Retry { after, .. } => outcome.put_off(seq, now, after, true),
+                Settlement::Wait { after } => outcome.put_off(seq, now, after, false),
             }
         }
         let (again, later) = (std::mem::take(&mut outcome.again), std::mem::take(&mut outcome.later));
@@ -132,19 +128,32 @@ struct Outcome {
     done: Vec<i64>,
     dead: Vec<(i64, Code, String)>,
     retries: Vec<(i64, i64)>,
+    waits: Vec<(i64, i64)>,
     again: Vec<i64>,
     later: Vec<(Instant, i64)>,
 }
 
 impl Outcome {
     const fn is_empty(&self) -> bool {
-        self.done.is_empty() && self.dead.is_empty() && self.retries.is_empty()
+        self.done.is_empty() && self.dead.is_empty() && self.retries.is_empty() && self.waits.is_empty()
+    }
+
+    /// Notes an entry that comes again later, counted as a failure or not.
+    fn put_off(&mut self, seq: i64, now: i64, after: Duration, counted: bool) {
+        let after = after.min(LONGEST_RETRY);
+        let micros = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+        let put_off = if counted { &mut self.retries } else { &mut self.waits };
+        put_off.push((seq, now.saturating_add(micros)));
+        self.later.push((Instant::now() + after, seq));
     }
 
     fn write(mut self, connection: &Connection, lane: &Lane, now: i64) -> rusqlite::Result<()> {
         let sql = &lane.sql;
         for (seq, not_before) in self.retries {
             connection.prepare_cached(&sql.retry)?.execute((seq, now, not_before))?;
+        }
+        for (seq, not_before) in self.waits {
+            connection.prepare_cached(&sql.wait)?.execute((seq, now, not_before))?;
         }
         for (seq, code, reason) in self.dead {
             connection.prepare_cached(&sql.bury)?.execute(params![seq, code.as_str(), reason, now])?;

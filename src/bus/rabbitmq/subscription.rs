@@ -147,6 +147,11 @@ impl Subscription {
                 let (key, properties) = (self.queue.as_str().to_owned(), failed.properties());
                 Some((tag, Leaving::Delayed, Letter { exchange, key, properties, body: &held.body }))
             }
+            Settlement::Wait { after } => {
+                let (_, exchange) = retry_queue(*after);
+                let (key, properties) = (self.queue.as_str().to_owned(), held.label.properties());
+                Some((tag, Leaving::Delayed, Letter { exchange, key, properties, body: &held.body }))
+            }
             Settlement::Dead { code, reason } => {
                 let verdict = Verdict { code: *code, reason, queue: self.queue, host: &self.core.host };
                 let (key, properties) = (DEAD_QUEUE.to_owned(), failed.dead(verdict, now));
@@ -262,7 +267,9 @@ impl Deliveries for Subscription {
             match settlement {
                 Settlement::Done => drop(leaving.insert(tag, Leaving::ForGood)),
                 Settlement::HandBack => drop(again.insert(tag)),
-                Settlement::Retry { .. } | Settlement::Dead { .. } => moving.push((tag, settlement)),
+                Settlement::Retry { .. } | Settlement::Wait { .. } | Settlement::Dead { .. } => {
+                    moving.push((tag, settlement));
+                }
             }
         }
         let mut fault = None;

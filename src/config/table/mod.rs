@@ -10,6 +10,7 @@ use super::value::format_duration;
 
 mod account;
 mod ai;
+pub mod budget;
 mod rows;
 
 pub use account::{ACCOUNT_FIELDS, ALLOW_PLAINTEXT, AccountField, BASE_URL, PASSWORD, TERMS_ACKNOWLEDGED, USERNAME};
@@ -30,6 +31,10 @@ pub enum Kind {
     OnlyTrue,
     /// A duration from the first to the second, both included, in milliseconds.
     Duration(u64, u64),
+    /// A number of tokens.
+    Tokens,
+    /// An amount of money.
+    Money,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Log levels.
@@ -69,6 +74,8 @@ impl Kind {
                 format_duration(Duration::from_millis(min)),
                 format_duration(Duration::from_millis(max))
             ),
+            Self::Tokens => "a number of tokens, such as 50000, 200k or 2M".to_owned(),
+            Self::Money => "an amount with at most six decimals, such as 2.50".to_owned(),
             Self::Choice(words) => words.join(" or "),
             Self::LogLevels => {
                 "error, warn, info, debug or trace, and if need be levels for modules of chatferry only, \

@@ -1,7 +1,7 @@
 //! The rows of the table: those in force, in the order of `config show`, then those of later versions.
 
 use super::ai::*;
-use super::{Kind, Presence, Setting};
+use super::{Kind, Presence, Setting, budget};
 
 pub(super) const ROW: Setting = Setting {
     variable: "",
@@ -287,7 +287,7 @@ pub(super) static LATER: [Setting; 3] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 38] = [
+pub(super) static IN_FORCE: [&Setting; 44] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -319,6 +319,12 @@ pub(super) static IN_FORCE: [&Setting; 38] = [
     &AI_PROMPT_VERSION,
     &AI_TEMPERATURE,
     &AI_TOP_P,
+    &budget::CONVERSATION_DAY_TOKENS,
+    &budget::CONVERSATION_DAY_COST,
+    &budget::ACCOUNT_DAY_TOKENS,
+    &budget::ACCOUNT_DAY_COST,
+    &budget::MONTH_TOKENS,
+    &budget::MONTH_COST,
     &PASS_INTERVAL,
     &LOGIN_BUDGET,
     &LEASE_TTL,

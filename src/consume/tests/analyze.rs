@@ -102,6 +102,27 @@ async fn the_order_of_arrival_does_not_show() {
 }
 
 #[tokio::test]
+async fn an_edit_renews_the_answer_of_an_analyst_that_reads_everything() {
+    let rig = Rig::new().await;
+    let reader = Arc::new(Reader::default());
+    let analyze = rig.analyze(&reader);
+    rig.store_messages(&[captured(1, 1), captured(1, 2)]).await;
+    analyze.consume(&[received(requested(1, 2))]).await.unwrap();
+    let mut edited = captured(1, 1);
+    edited.message.text = "something else".into();
+    edited.message.observed_at += jiff::SignedDuration::from_hours(1);
+    rig.store_messages(&[edited]).await;
+    rig.clock.forward(60);
+    for _ in 0..2 {
+        analyze.consume(&[received(requested(1, 2))]).await.unwrap();
+    }
+    assert_eq!(reader.calls(), 2, "once more, and not twice");
+    assert_eq!(reader.given.lock().unwrap()[1].messages[0].text.expose(), "something else");
+    let renewed = rig.store.analysis(&id(1, 2)).await.unwrap().unwrap();
+    assert_eq!(renewed.created_at, rig.clock.now(), "under the same name");
+}
+
+#[tokio::test]
 async fn of_a_long_history_the_end_is_read() {
     let rig = Rig::new().await;
     rig.store_messages(&(1..=9).map(|number| captured(1, number)).collect::<Vec<_>>()).await;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::rig::{Reader, Rig, Sheet, account, captured, conversation, enveloped};
+use super::rig::{Reader, Rig, Sheet, account, captured, conversation, enveloped, requested};
 use super::{Injected, STORE_AWAY, until};
-use crate::consume::{Mirroring, Pipeline, Quiet, Stage};
+use crate::consume::{ConsumeError, Mirroring, Pipeline, Quiet, Stage};
 use crate::domain::event::AccountChanged;
-use crate::domain::{AccountState, Envelope, Event};
+use crate::domain::{AccountState, Envelope, Event, Purse};
 use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::ports::{Backlog, Bus, Clock, Queue};
 
@@ -139,6 +139,7 @@ async fn whole(spooled: u64) -> Whole {
     let (reader, sheet) = (Arc::new(Reader::default()), Arc::new(Sheet::default()));
     let mirror = mirroring(&rig, &sheet, Duration::from_millis(20));
     let pipeline = Pipeline {
+        waiting: Arc::default(),
         spool: Arc::new(Spool(AtomicU64::new(spooled))),
         bus: rig.bus(),
         store: rig.store.clone(),
@@ -171,6 +172,33 @@ async fn drained_means_stored_analysed_and_shown() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_budget_is_said_and_not_waited_for() {
+    let Whole { rig, sheet, pipeline, .. } = whole(0).await;
+    let all = (1..=5).flat_map(|thread| (1..=3).map(move |number| enveloped(captured(thread, number))));
+    rig.publish(all).await;
+    let quiet = pipeline.drained(Duration::from_secs(60)).await.unwrap();
+    assert!(matches!(quiet, Quiet::Yes), "{quiet:?}");
+    rig.life.stop();
+    until("the consumers have ended", async || rig.life.running().is_empty()).await;
+    rig.publish([requested(1, 9), requested(2, 9)]).await;
+    for thread in [1, 2] {
+        let (purse, until) = (Purse::of_month(rig.clock.now()), jiff::Timestamp::MAX);
+        let why = ConsumeError::OverBudget { purse, until, after: HOUR };
+        pipeline.waiting.begin(requested(thread, 9).id, &why);
+    }
+    let writes = sheet.writes();
+    let pipeline = Pipeline { lifecycle: crate::lifecycle::Lifecycle::new(), ..pipeline };
+    let quiet = pipeline.drained(Duration::from_secs(60)).await.unwrap();
+    let Quiet::No { stage, left, fault: Some(fault) } = quiet else { panic!("{quiet:?}") };
+    assert_eq!((stage, left, fault.code()), (Stage::Queue(Queue::Analyze), 2, Code::AiBudget));
+    assert_eq!(sheet.writes(), writes, "all that is there is shown already");
+    // One more, that waits for nothing, is waited for.
+    rig.publish([requested(3, 9)]).await;
+    let quiet = pipeline.drained(Duration::from_millis(200)).await.unwrap();
+    assert!(matches!(quiet, Quiet::No { left: 3, fault: None, .. }), "{quiet:?}");
+}
+
+#[tokio::test]
 async fn what_is_not_quiet_in_time_is_named() {
     let Whole { rig, pipeline, .. } = whole(7).await;
     let quiet = pipeline.drained(Duration::from_millis(200)).await.unwrap();
@@ -185,6 +213,7 @@ async fn what_is_not_quiet_in_time_is_named() {
 async fn nothing_is_analysed_in_pieces_while_the_archive_has_work() {
     let rig = Rig::new().await;
     let pipeline = Pipeline {
+        waiting: Arc::default(),
         spool: Arc::new(Spool(AtomicU64::new(0))),
         bus: rig.bus(),
         store: rig.store.clone(),

@@ -3,7 +3,10 @@
 
 mod analyze;
 mod archive;
+mod budget;
+mod economy;
 mod mirror;
+mod remembering;
 mod rig;
 mod runner;
 mod scripted;

@@ -179,6 +179,7 @@ pub fn requested(thread: u32, up_to: u32) -> Envelope {
         conversation: conversation(thread),
         up_to: key(thread, up_to),
         prompt_version: "1".to_owned(),
+        edits: 0,
         reason: "new_messages".to_owned(),
     });
     Envelope::new(event, "2026-11-02T10:00:00Z".parse().unwrap())

@@ -51,6 +51,7 @@ pub fn envelope(number: u64) -> Envelope {
         conversation,
         up_to: MessageKey::native(&conversation, &number.to_string()),
         prompt_version: "1".to_owned(),
+        edits: 0,
         reason: "operator".to_owned(),
     };
     Envelope::new(Event::AnalysisRequested(requested), "2026-11-02T10:00:00Z".parse().unwrap())

@@ -78,7 +78,7 @@ pub fn account_cells(account: &AccountStatus, status: &MirrorStatus) -> [Cell; A
 /// is well, in a sentence of the target's own.
 pub fn facts(status: &MirrorStatus, rows: u64, freshness: &str) -> Vec<Fact> {
     let fact = |name, value, note: &str| Fact { name, value, note: note.to_owned() };
-    vec![
+    let mut facts = vec![
         fact("last write", Cell::Time(status.written_at), freshness),
         fact(
             "last capture",
@@ -90,7 +90,11 @@ pub fn facts(status: &MirrorStatus, rows: u64, freshness: &str) -> Vec<Fact> {
         fact("dead letters", Cell::Number(status.dead_letters), "events that wait for a human; the log names each"),
         fact("daemon version", Cell::word(&status.version), ""),
         fact("times", Cell::word("UTC"), "every time here is in UTC"),
-    ]
+    ];
+    if let Some(sentence) = &status.analyses_wait {
+        facts.push(fact("analyses wait", Cell::word(sentence), "summaries are as old as they say; messages are not"));
+    }
+    facts
 }
 
 /// A hash of everything in `_status` that a viewer would miss if it were old: all but the time of the
@@ -102,6 +106,7 @@ pub fn lasting_hash(status: &MirrorStatus) -> [u8; 16] {
         Cell::Number(status.dead_letters),
         Cell::word(&status.version),
     ];
+    cells.extend(status.analyses_wait.as_deref().map(Cell::word));
     for account in &status.accounts {
         let shown = account_cells(account, status);
         cells.extend(
@@ -125,6 +130,19 @@ mod tests {
         assert_eq!(lasting_hash(&status), lasting_hash(&later));
         later.open_gaps += 1;
         assert_ne!(lasting_hash(&status), lasting_hash(&later));
+    }
+
+    #[test]
+    fn analyses_that_wait_are_told_and_are_a_change() {
+        let mut status = samples::status();
+        assert!(facts(&status, 1, "").iter().all(|fact| fact.name != "analyses wait"));
+        let before = lasting_hash(&status);
+        status.analyses_wait = Some("The month's budget for analyses is used up.".to_owned());
+        assert_ne!(lasting_hash(&status), before);
+        assert_eq!(
+            facts(&status, 1, "").last().unwrap().value,
+            Cell::word("The month's budget for analyses is used up.")
+        );
     }
 
     #[test]

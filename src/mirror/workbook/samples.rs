@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Direction, MessageKey, Priority,
-    Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
+    Reading, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
 };
 use crate::fault::Code;
 use crate::ports::{MirrorRow, MirrorStatus, Projection};
@@ -31,6 +31,7 @@ pub(crate) fn row(id: &str, title: &str, summary: &str) -> MirrorRow {
             up_to,
             messages: 12,
             updates: 0,
+            reading: Reading::default(),
             usage: Usage::default(),
             verdict: Verdict {
                 summary: Text::from(summary),
@@ -83,6 +84,7 @@ pub(crate) fn status() -> MirrorStatus {
         written_at: "2026-11-02T10:00:00Z".parse().unwrap(),
         open_gaps: 1,
         dead_letters: 0,
+        analyses_wait: None,
         version: "0.1.0".to_owned(),
     }
 }

@@ -110,7 +110,8 @@ pub(super) async fn archive(
                 continue;
             };
             let (captured, version) = &batch.events[winner];
-            let write = Write { entry, counts, captured, version };
+            let edits = stored.is_some_and(|stored| stored.content != version.content);
+            let write = Write { entry, counts, captured, version, edits };
             match stored {
                 None => {
                     // The origin stays: it says which path brought the message in first.
@@ -136,6 +137,9 @@ pub(super) async fn archive(
                     open.push(write.entry);
                 } else {
                     tallies.note(conversation, write.counts, Some((write.captured, write.version)));
+                    if write.edits {
+                        tallies.edited(conversation);
+                    }
                     add(&mut archived, write.counts);
                 }
             }
@@ -163,6 +167,8 @@ struct Write<'a> {
     counts: Archived,
     captured: &'a MessageCaptured,
     version: &'a Version,
+    /// It says something else than what is stored.
+    edits: bool,
 }
 
 #[derive(Default)]

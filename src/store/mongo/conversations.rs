@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mongodb::Database;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
 
 use super::error::MongoError;
@@ -77,6 +77,7 @@ pub(super) async fn due(database: &Database, now: Timestamp, limit: u32) -> Resu
             account: rows::key(&row.account, "account id")?,
             conversation: rows::key(&row.key, "conversation key")?,
             up_to: rows::key(&last, "message key")?,
+            edits: row.edits.cast_unsigned(),
             due_at: rows::time(due_at)?,
         })
     })
@@ -93,14 +94,20 @@ pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>, M
     found.projection(doc! { "due_at": 1 }).await?.map(|due| rows::time(due.due_at)).transpose()
 }
 
-/// A newer message keeps the conversation due: its own time has not been answered.
+/// A newer message, or a later edit, keeps the conversation due: its own time has not been answered.
 pub(super) async fn requested(
     database: &Database,
     key: &ConversationKey,
     up_to: &MessageKey,
+    edits: u64,
 ) -> Result<(), MongoError> {
     let rows = database.collection::<Document>(names::CONVERSATIONS);
-    let answered = doc! { "_id": key.to_string(), "last_key": up_to.to_string() };
+    let mut answered = doc! { "_id": key.to_string(), "last_key": up_to.to_string() };
+    // A row of an earlier version has no such field.
+    answered.insert(
+        "edits",
+        if edits == 0 { Bson::from(doc! { "$in": [0_i64, null] }) } else { edits.cast_signed().into() },
+    );
     rows.update_one(answered, doc! { "$unset": { "first_new_at": "", "due_at": "" } }).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! Must never put a document, a key's value or a part of the URI into an error.
 
 mod archive;
+mod budgets;
 mod bulk;
 mod connect;
 mod conversations;
@@ -34,10 +35,14 @@ use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use crate::domain::event::MessageCaptured;
-use crate::domain::{AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, MessageKey};
+use crate::domain::{
+    AccountId, AccountStatus, Analysis, AnalysisId, Balance, Conversation, ConversationKey, Digest, Gap, MessageKey,
+    Purse, Usage,
+};
 use crate::fault::{AnyFault, Fault};
 use crate::ports::{
-    Archived, ConversationFilter, Counts, DueConversation, DueRule, Lease, Leases, MessageRange, Store, StoredMessage,
+    Archived, Budgets, ConversationFilter, Counts, Draw, DueConversation, DueRule, Lease, Leases, MessageRange,
+    Reservation, Reserved, Store, StoredMessage,
 };
 use crate::resilience::RetrySchedule;
 pub use connect::{MongoSettings, Topology, TopologyKind};
@@ -52,6 +57,7 @@ mod names {
     pub(super) const GAPS: &str = "gaps";
     pub(super) const MIRROR_ROWS: &str = "mirror_rows";
     pub(super) const LEASES: &str = "leases";
+    pub(super) const SPENDING: &str = "spending";
     pub(super) const SCHEMA_MIGRATIONS: &str = "schema_migrations";
     pub(super) const MESSAGES_IN_ORDER: &str = "messages_in_order";
 }
@@ -165,8 +171,8 @@ impl Store for MongoStore {
         patiently(|_| conversations::next_due(&self.database)).await
     }
 
-    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey) -> Result<(), AnyFault> {
-        patiently(|_| conversations::requested(&self.database, conversation, up_to)).await
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault> {
+        patiently(|_| conversations::requested(&self.database, conversation, up_to, edits)).await
     }
 
     async fn conversation(&self, key: &ConversationKey) -> Result<Option<Conversation>, AnyFault> {
@@ -187,6 +193,19 @@ impl Store for MongoStore {
 
     async fn analysis(&self, id: &AnalysisId) -> Result<Option<Analysis>, AnyFault> {
         patiently(|_| records::analysis(&self.database, id)).await
+    }
+
+    async fn latest_analysis(
+        &self,
+        conversation: &ConversationKey,
+        model: &str,
+        prompt_version: &str,
+    ) -> Result<Option<Analysis>, AnyFault> {
+        patiently(|_| records::latest_analysis(&self.database, conversation, model, prompt_version)).await
+    }
+
+    async fn answer_to(&self, question: &Digest) -> Result<Option<Analysis>, AnyFault> {
+        patiently(|_| records::answer_to(&self.database, question)).await
     }
 
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
@@ -240,5 +259,37 @@ impl Leases for MongoStore {
 
     async fn holder(&self, account: &AccountId) -> Result<Option<Lease>, AnyFault> {
         patiently(|_| leases::holder(&self.database, account)).await
+    }
+}
+
+#[async_trait]
+impl Budgets for MongoStore {
+    async fn reserve(
+        &self,
+        reservation: &Reservation,
+        draws: &[Draw],
+        most: Usage,
+        ttl: Duration,
+    ) -> Result<Reserved, AnyFault> {
+        patiently(|_| budgets::reserve(&self.database, reservation, draws, most, ttl)).await
+    }
+
+    async fn settle(
+        &self,
+        reservation: &Reservation,
+        used: Usage,
+        analysis: Option<&Analysis>,
+    ) -> Result<bool, AnyFault> {
+        // The answer first: it is paid for. Until it is counted, what was set aside for it is.
+        let saved = match analysis {
+            Some(analysis) => self.save_analysis(analysis).await?,
+            None => false,
+        };
+        patiently(|_| budgets::settle(&self.database, reservation, used)).await?;
+        Ok(saved)
+    }
+
+    async fn balance(&self, purse: &Purse) -> Result<Balance, AnyFault> {
+        patiently(|_| budgets::balance(&self.database, purse)).await
     }
 }

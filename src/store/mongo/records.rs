@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::error::{DUPLICATE_KEY, MongoError};
 use super::rows::{key, time};
 use super::{all, names};
-use crate::domain::{AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Usage, Verdict};
+use crate::domain::{
+    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Reading, Usage, Verdict,
+};
 use crate::fault::Code;
 
 /// How often another first write may come between.
@@ -45,6 +47,13 @@ struct AnalysisRow {
     updates: u32,
     #[serde(default)]
     usage: Usage,
+    #[serde(default)]
+    unread: i64,
+    // Left out where there is none: the index of questions has no room for all that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    question: Option<Digest>,
 }
 
 impl AnalysisRow {
@@ -60,6 +69,7 @@ impl AnalysisRow {
             prompt_version: self.prompt_version,
             updates: self.updates,
             usage: self.usage,
+            reading: Reading { content: self.content, question: self.question, unread: self.unread.cast_unsigned() },
             created_at: time(self.created_at)?,
         })
     }
@@ -78,6 +88,9 @@ pub(super) async fn save_analysis(database: &Database, analysis: &Analysis) -> R
         prompt_version: analysis.prompt_version.clone(),
         updates: analysis.updates,
         usage: analysis.usage,
+        unread: analysis.reading.unread.cast_signed(),
+        content: analysis.reading.content,
+        question: analysis.reading.question,
     };
     let rows = database.collection::<AnalysisRow>(names::ANALYSES);
     match rows.insert_one(&row).await {
@@ -85,13 +98,36 @@ pub(super) async fn save_analysis(database: &Database, analysis: &Analysis) -> R
         Err(error) if is_duplicate(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    let poorer = doc! { "_id": row.id.to_string(), "messages": { "$lt": row.messages } };
+    // A field that is missing is null.
+    let content = row.content.map(|content| content.to_string());
+    let poorer = doc! { "_id": row.id.to_string(), "$or": [
+        { "messages": { "$lt": row.messages } },
+        { "content": { "$ne": content }, "created_at": { "$lte": row.created_at } },
+    ] };
     Ok(rows.replace_one(poorer, &row).await?.modified_count == 1)
 }
 
 pub(super) async fn analysis(database: &Database, id: &AnalysisId) -> Result<Option<Analysis>, MongoError> {
     let rows = database.collection::<AnalysisRow>(names::ANALYSES);
     rows.find_one(doc! { "_id": id.to_string() }).await?.map(AnalysisRow::read).transpose()
+}
+
+pub(super) async fn latest_analysis(
+    database: &Database,
+    conversation: &ConversationKey,
+    model: &str,
+    prompt_version: &str,
+) -> Result<Option<Analysis>, MongoError> {
+    let rows = database.collection::<AnalysisRow>(names::ANALYSES);
+    let by = doc! { "conversation": conversation.to_string(), "model": model, "prompt_version": prompt_version };
+    // The first document of the index nearly always: other models and versions are an exception.
+    let found = rows.find_one(by).sort(doc! { "messages": -1, "created_at": -1, "_id": -1 });
+    found.await?.map(AnalysisRow::read).transpose()
+}
+
+pub(super) async fn answer_to(database: &Database, question: &Digest) -> Result<Option<Analysis>, MongoError> {
+    let rows = database.collection::<AnalysisRow>(names::ANALYSES);
+    rows.find_one(doc! { "question": question.to_string() }).await?.map(AnalysisRow::read).transpose()
 }
 
 pub(super) async fn latest_analyses(database: &Database) -> Result<HashMap<ConversationKey, Analysis>, MongoError> {

@@ -142,6 +142,8 @@ pub(super) struct ConversationRow {
     pub title_at: i64,
     pub last_position: Option<i64>,
     pub generation: i64,
+    #[serde(default)]
+    pub edits: i64,
 }
 
 impl ConversationRow {

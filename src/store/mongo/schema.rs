@@ -6,7 +6,10 @@
 //! Deliberately absent: an index for text search on `messages.text` (an entry per distinct word: with
 //! 14 words per message archiving took three times as long, and nothing of ours searches there; an
 //! operator who wants one creates it with `default_language: "none"`), and TTL indexes (messages are the record itself, an
-//! account's epoch must outlive its lease, and a closed gap is evidence).
+//! account's epoch must outlive its lease, and a closed gap is evidence). Only purses are forgotten so, long
+//! after their period.
+
+use std::time::Duration;
 
 use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
@@ -15,7 +18,7 @@ use mongodb::options::IndexOptions;
 use super::names;
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// A collection with the shape of its documents and its indexes.
 pub(super) struct Collection {
@@ -28,6 +31,7 @@ pub(super) struct Collection {
 pub(super) fn step(version: i64) -> Vec<Collection> {
     match version {
         1 => first(),
+        2 => economy(),
         _ => Vec::new(),
     }
 }
@@ -103,19 +107,7 @@ fn first() -> Vec<Collection> {
         },
         Collection {
             name: names::ANALYSES,
-            validator: shape(
-                &[
-                    ("conversation", TEXT),
-                    ("up_to", TEXT),
-                    ("messages", LONG),
-                    ("created_at", LONG),
-                    ("account", TEXT),
-                    ("verdict", OBJECT),
-                    ("model", TEXT),
-                    ("prompt_version", TEXT),
-                ],
-                &[],
-            ),
+            validator: shape(ANALYSIS, &[]),
             indexes: vec![index("analyses_latest", covered, None)],
         },
         Collection {
@@ -144,6 +136,35 @@ fn first() -> Vec<Collection> {
         },
     ]
 }
+
+/// What analyses cost, and which question each of them answers.
+fn economy() -> Vec<Collection> {
+    let counts = [("calls", LONG), ("input_tokens", LONG), ("output_tokens", LONG), ("cost_micros", LONG)];
+    let past = IndexOptions::builder().name("spending_forgotten".to_owned()).expire_after(Duration::ZERO).build();
+    let forgotten = IndexModel::builder().keys(doc! { "forget_at": 1 }).options(past).build();
+    let question =
+        index("analyses_of_question", doc! { "question": 1 }, Some(doc! { "question": { "$exists": true } }));
+    vec![
+        Collection {
+            name: names::SPENDING,
+            validator: shape(&[("forget_at", DATE), ("held", ARRAY)], &counts),
+            indexes: vec![forgotten],
+        },
+        Collection { name: names::ANALYSES, validator: shape(ANALYSIS, &[]), indexes: vec![question] },
+    ]
+}
+
+/// What an analysis must hold.
+const ANALYSIS: &[(&str, &[&str])] = &[
+    ("conversation", TEXT),
+    ("up_to", TEXT),
+    ("messages", LONG),
+    ("created_at", LONG),
+    ("account", TEXT),
+    ("verdict", OBJECT),
+    ("model", TEXT),
+    ("prompt_version", TEXT),
+];
 
 const LONG: &[&str] = &["long"];
 const TEXT: &[&str] = &["string"];

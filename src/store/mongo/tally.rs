@@ -14,7 +14,8 @@
 //!   whatever was added before it, and what comes after is refused and recounts in its turn.
 //!
 //! News is what raises the count: a message that was inserted by an archiver that died makes its
-//! conversation due when it is counted at last.
+//! conversation due when it is counted at last. So is an edit, which always leads to a recount; one by an
+//! archiver that died before it is noticed with the next news.
 
 use std::collections::HashMap;
 
@@ -51,6 +52,8 @@ struct Tally {
     title_at: i64,
     /// New messages.
     inserted: i64,
+    /// Known messages that say something else now.
+    edited: i64,
     /// Whether a reader would notice anything.
     changed: bool,
     last: Option<Last>,
@@ -78,6 +81,7 @@ impl Tallies {
                 title: title.to_owned(),
                 title_at: version.observed_at,
                 inserted: 0,
+                edited: 0,
                 changed: false,
                 last: None,
                 recount: false,
@@ -132,6 +136,13 @@ impl Tallies {
             if tally.last.as_ref().is_none_or(|last| *last < candidate) {
                 tally.last = Some(candidate);
             }
+        }
+    }
+
+    /// A known message says something else now.
+    pub(super) fn edited(&mut self, conversation: ConversationKey) {
+        if let Some(tally) = self.of.get_mut(&conversation) {
+            tally.edited += 1;
         }
     }
 
@@ -299,11 +310,12 @@ impl Tally {
     }
 
     fn counting(&self, id: &str, generation: i64, messages: i64, last: Option<&Last>, due: Due) -> Statement {
-        let news = doc! { "$gt": [messages, or("$messages", 0)] };
+        let news = doc! { "$or": [self.edited > 0, { "$gt": [messages, or("$messages", 0)] }] };
         let noticed = doc! { "$or": [self.changed, &news, { "$and": [self.retitles(), { "$ne": ["$title", literal(&self.title)] }] }] };
         let mut set = self.naming();
         set.extend(doc! {
             "messages": messages,
+            "edits": { "$add": [or("$edits", 0), self.edited] },
             "last_position": last.map(|last| last.position),
             "last_key": last.map(|last| last.key.as_str()),
             "last_sent_at": last.and_then(|last| last.sent_at),

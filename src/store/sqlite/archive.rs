@@ -36,8 +36,9 @@ const UPDATE_CONVERSATION: &str = "UPDATE conversations SET messages = messages 
     (last_key, last_sent_at) = (SELECT key, sent_at FROM messages WHERE conversation = ?1
         ORDER BY position DESC, key DESC LIMIT 1),
     updated_at = CASE WHEN ?8 THEN max(updated_at, ?5) ELSE updated_at END,
-    first_new_at = CASE WHEN ?2 > 0 THEN coalesce(first_new_at, ?5) ELSE first_new_at END,
-    due_at = CASE WHEN ?2 > 0 THEN min(coalesce(first_new_at, ?5) + ?6, ?5 + ?7) ELSE due_at END
+    edits = edits + ?9,
+    first_new_at = CASE WHEN ?2 + ?9 > 0 THEN coalesce(first_new_at, ?5) ELSE first_new_at END,
+    due_at = CASE WHEN ?2 + ?9 > 0 THEN min(coalesce(first_new_at, ?5) + ?6, ?5 + ?7) ELSE due_at END
     WHERE id = ?1";
 
 /// A captured message, prepared outside the writer thread.
@@ -65,6 +66,8 @@ struct Touched {
     title: String,
     title_at: i64,
     inserted: u64,
+    /// Known messages that say something else now.
+    edited: u64,
     changed: bool,
     /// Later titles, even the same: the time has to be kept, or an older title could win later.
     retitled: bool,
@@ -115,8 +118,9 @@ pub(super) fn write(
             archived.inserted += 1;
             conversation.inserted += 1;
             conversation.changed = true;
-        } else if revise(connection, conversation.id, prepared)? {
+        } else if let Some(revision) = revise(connection, conversation.id, prepared)? {
             archived.revised += 1;
+            conversation.edited += u64::from(revision == Revision::Edited);
             conversation.changed = true;
         } else {
             archived.duplicates += 1;
@@ -134,6 +138,7 @@ pub(super) fn write(
             max_wait,
             quiet,
             conversation.changed,
+            conversation.edited.cast_signed(),
         ])?;
     }
     Ok(archived)
@@ -159,19 +164,28 @@ fn touch(connection: &Connection, prepared: &Prepared, now: i64) -> Result<Touch
             (id, title, title_at)
         }
     };
-    Ok(Touched { id, title, title_at, inserted: 0, changed: false, retitled: false })
+    Ok(Touched { id, title, title_at, inserted: 0, edited: 0, changed: false, retitled: false })
 }
 
-/// Lets the greater version stay; true if a reader would notice. A later look at an unchanged message
-/// only moves the time of observation.
-fn revise(connection: &Connection, conversation: i64, prepared: &Prepared) -> Result<bool, SqliteError> {
+/// What a reader would notice of a new version.
+#[derive(PartialEq, Eq)]
+enum Revision {
+    /// It says something else.
+    Edited,
+    /// It stands elsewhere.
+    Moved,
+}
+
+/// Lets the greater version stay; what a reader would notice, if anything. A later look at an unchanged
+/// message only moves the time of observation.
+fn revise(connection: &Connection, conversation: i64, prepared: &Prepared) -> Result<Option<Revision>, SqliteError> {
     let (message, version) = (&prepared.captured.message, prepared.version);
     let key = message.key.to_bytes();
     let known = connection.prepare_cached(SELECT_VERSION)?.query_row((conversation, &key), |row| {
         Ok(Version { revision: row.get(0)?, observed_at: row.get(1)?, content: row.get(2)?, position: row.get(3)? })
     })?;
     if version <= known {
-        return Ok(false);
+        return Ok(None);
     }
     connection.prepare_cached(REPLACE_MESSAGE)?.execute(params![
         conversation,
@@ -188,5 +202,6 @@ fn revise(connection: &Connection, conversation: i64, prepared: &Prepared) -> Re
         prepared.attachments,
         message.text.expose(),
     ])?;
-    Ok(version.revises(&known))
+    let revision = if version.content == known.content { Revision::Moved } else { Revision::Edited };
+    Ok(version.revises(&known).then_some(revision))
 }

@@ -66,7 +66,7 @@ pub(super) fn messages(
 
 pub(super) fn due(connection: &Connection, now: i64, limit: u32) -> Result<Vec<DueConversation>, SqliteError> {
     let mut statement = connection.prepare_cached(
-        "SELECT account, key, last_key, due_at FROM conversations
+        "SELECT account, key, last_key, due_at, edits FROM conversations
          WHERE due_at IS NOT NULL AND due_at <= ?1 AND last_key IS NOT NULL ORDER BY due_at, key LIMIT ?2",
     )?;
     rows::collect(statement.query(params![now, limit])?, |row| {
@@ -76,6 +76,7 @@ pub(super) fn due(connection: &Connection, now: i64, limit: u32) -> Result<Vec<D
             conversation: ConversationKey::from_bytes(row.get(1)?),
             up_to: rows::message_key(&row.get::<_, Vec<u8>>(2)?)?,
             due_at: rows::time(row.get(3)?)?,
+            edits: rows::count(row, 4)?,
         })
     })
 }
@@ -85,11 +86,19 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<i64>, SqliteErr
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-/// A newer message keeps the conversation due: its own time has not been answered.
-pub(super) fn requested(connection: &Connection, key: &ConversationKey, up_to: &MessageKey) -> Result<(), SqliteError> {
+/// A newer message, or a later edit, keeps the conversation due: its own time has not been answered.
+pub(super) fn requested(
+    connection: &Connection,
+    key: &ConversationKey,
+    up_to: &MessageKey,
+    edits: u64,
+) -> Result<(), SqliteError> {
     connection
-        .prepare_cached("UPDATE conversations SET first_new_at = NULL, due_at = NULL WHERE key = ?1 AND last_key = ?2")?
-        .execute(params![key.as_bytes(), up_to.to_bytes()])?;
+        .prepare_cached(
+            "UPDATE conversations SET first_new_at = NULL, due_at = NULL
+             WHERE key = ?1 AND last_key = ?2 AND edits = ?3",
+        )?
+        .execute(params![key.as_bytes(), up_to.to_bytes(), edits.cast_signed()])?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! are kept in microseconds.
 
 mod archive;
+mod budgets;
 mod conversations;
 mod leases;
 mod records;
@@ -22,11 +23,14 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use crate::domain::event::MessageCaptured;
-use crate::domain::{AccountId, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, Gap, MessageKey};
+use crate::domain::{
+    AccountId, AccountStatus, Analysis, AnalysisId, Balance, Conversation, ConversationKey, Digest, Gap, MessageKey,
+    Purse, Usage,
+};
 use crate::fault::AnyFault;
 use crate::ports::{
-    Archived, Clock, ConversationFilter, Counts, DueConversation, DueRule, Lease, Leases, MessageRange, Store,
-    StoredMessage, SystemClock,
+    Archived, Budgets, Clock, ConversationFilter, Counts, Draw, DueConversation, DueRule, Lease, Leases, MessageRange,
+    Reservation, Reserved, Store, StoredMessage, SystemClock,
 };
 use crate::sqlite::{Database, SqliteError};
 pub use schema::MIGRATIONS;
@@ -85,9 +89,9 @@ impl Store for SqliteStore {
         self.read(|c| conversations::next_due(c)?.map(rows::time).transpose()).await
     }
 
-    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey) -> Result<(), AnyFault> {
+    async fn requested(&self, conversation: &ConversationKey, up_to: &MessageKey, edits: u64) -> Result<(), AnyFault> {
         let (conversation, up_to) = (*conversation, *up_to);
-        self.write(move |c| conversations::requested(c, &conversation, &up_to)).await
+        self.write(move |c| conversations::requested(c, &conversation, &up_to, edits)).await
     }
 
     async fn conversation(&self, key: &ConversationKey) -> Result<Option<Conversation>, AnyFault> {
@@ -113,6 +117,21 @@ impl Store for SqliteStore {
     async fn analysis(&self, id: &AnalysisId) -> Result<Option<Analysis>, AnyFault> {
         let id = *id;
         self.read(move |c| records::analysis(c, &id)).await
+    }
+
+    async fn latest_analysis(
+        &self,
+        conversation: &ConversationKey,
+        model: &str,
+        prompt_version: &str,
+    ) -> Result<Option<Analysis>, AnyFault> {
+        let (conversation, model, version) = (*conversation, model.to_owned(), prompt_version.to_owned());
+        self.read(move |c| records::latest_analysis(c, &conversation, &model, &version)).await
+    }
+
+    async fn answer_to(&self, question: &Digest) -> Result<Option<Analysis>, AnyFault> {
+        let question = *question;
+        self.read(move |c| records::answer_to(c, &question)).await
     }
 
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
@@ -177,5 +196,39 @@ impl Leases for SqliteStore {
         let account = account.clone();
         let now = self.clock.now().as_microsecond();
         self.read(move |c| leases::holder(c, &account, now)).await
+    }
+}
+
+#[async_trait]
+impl Budgets for SqliteStore {
+    async fn reserve(
+        &self,
+        reservation: &Reservation,
+        draws: &[Draw],
+        most: Usage,
+        ttl: Duration,
+    ) -> Result<Reserved, AnyFault> {
+        let (id, draws) = (reservation.id.clone(), draws.to_vec());
+        let (now, ttl) = (self.clock.now().as_microsecond(), rows::micros(ttl.min(archive::LONGEST_WAIT)));
+        self.write(move |c| budgets::reserve(c, &id, &draws, most, now, ttl)).await
+    }
+
+    async fn settle(
+        &self,
+        reservation: &Reservation,
+        used: Usage,
+        analysis: Option<&Analysis>,
+    ) -> Result<bool, AnyFault> {
+        let (reservation, analysis) = (reservation.clone(), analysis.cloned());
+        self.write(move |c| {
+            budgets::settle(c, &reservation, used)?;
+            analysis.map_or(Ok(false), |analysis| records::save_analysis(c, &analysis))
+        })
+        .await
+    }
+
+    async fn balance(&self, purse: &Purse) -> Result<Balance, AnyFault> {
+        let (purse, now) = (purse.id(), self.clock.now().as_microsecond());
+        self.read(move |c| budgets::balance(c, &purse, now)).await
     }
 }

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{leases, rows};
-use crate::domain::{AccountStatus, Analysis, AnalysisId, ConversationKey, Gap, GapReason};
+use crate::domain::{AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Gap, GapReason};
 use crate::sqlite::SqliteError;
 
 pub(super) fn save_analysis(connection: &Connection, analysis: &Analysis) -> Result<bool, SqliteError> {
     let document = serde_json::to_string(analysis).map_err(|_| SqliteError::Unreadable("analysis"))?;
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET messages = excluded.messages,
-                 created_at = excluded.created_at, document = excluded.document WHERE excluded.messages > analyses.messages",
+            "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document, content, question)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET messages = excluded.messages,
+                 created_at = excluded.created_at, document = excluded.document, content = excluded.content,
+                 question = excluded.question
+             WHERE excluded.messages > analyses.messages
+                OR (excluded.content IS NOT analyses.content AND excluded.created_at >= analyses.created_at)",
         )?
         .execute(params![
             analysis.id.as_bytes(),
@@ -23,6 +26,8 @@ pub(super) fn save_analysis(connection: &Connection, analysis: &Analysis) -> Res
             analysis.messages.cast_signed(),
             analysis.created_at.as_microsecond(),
             document,
+            analysis.reading.content.map(|content| *content.as_bytes()),
+            analysis.reading.question.map(|question| *question.as_bytes()),
         ])?;
     Ok(inserted == 1)
 }
@@ -30,6 +35,27 @@ pub(super) fn save_analysis(connection: &Connection, analysis: &Analysis) -> Res
 pub(super) fn analysis(connection: &Connection, id: &AnalysisId) -> Result<Option<Analysis>, SqliteError> {
     let mut statement = connection.prepare_cached("SELECT document FROM analyses WHERE id = ?1")?;
     let mut found = statement.query([id.as_bytes()])?;
+    found.next()?.map(read_analysis).transpose()
+}
+
+pub(super) fn latest_analysis(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    model: &str,
+    prompt_version: &str,
+) -> Result<Option<Analysis>, SqliteError> {
+    // The first row of the index nearly always: other models and versions are an exception.
+    let mut statement = connection.prepare_cached(
+        "SELECT document FROM analyses WHERE conversation = ?1 AND document ->> '$.model' = ?2
+            AND document ->> '$.prompt_version' = ?3 ORDER BY messages DESC, created_at DESC, id DESC LIMIT 1",
+    )?;
+    let mut found = statement.query(params![conversation.as_bytes(), model, prompt_version])?;
+    found.next()?.map(read_analysis).transpose()
+}
+
+pub(super) fn answer_to(connection: &Connection, question: &Digest) -> Result<Option<Analysis>, SqliteError> {
+    let mut statement = connection.prepare_cached("SELECT document FROM analyses WHERE question = ?1 LIMIT 1")?;
+    let mut found = statement.query([question.as_bytes()])?;
     found.next()?.map(read_analysis).transpose()
 }
 

@@ -9,6 +9,7 @@ use crate::sqlite::Migration;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { component: "store", version: 1, sql: TABLES },
     Migration { component: "store", version: 2, sql: LEASES },
+    Migration { component: "store", version: 3, sql: ECONOMY },
 ];
 
 const TABLES: &str = "
@@ -59,3 +60,23 @@ CREATE TABLE leases (
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE gaps ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;";
+
+// What a process set aside and never settled stays in its purse, and counts as consumed once `until` is
+// past: so nothing has to be tidied up for the count to be right. `edits` counts the changes of known
+// messages, so that two requests up to one message can be told apart.
+const ECONOMY: &str = "
+ALTER TABLE conversations ADD COLUMN edits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE analyses ADD COLUMN content BLOB;
+ALTER TABLE analyses ADD COLUMN question BLOB;
+CREATE INDEX analyses_of_question ON analyses (question) WHERE question IS NOT NULL;
+CREATE TABLE spending (
+    purse TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cost_micros INTEGER NOT NULL, forget_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spending_forgotten ON spending (forget_at);
+CREATE TABLE reservations (
+    purse TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL, calls INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_micros INTEGER NOT NULL,
+    forget_at INTEGER NOT NULL, PRIMARY KEY (purse, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_forgotten ON reservations (forget_at);";

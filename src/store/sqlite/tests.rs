@@ -36,3 +36,43 @@ async fn no_hot_reading_scans_or_sorts() {
         }
     }
 }
+
+/// A file of the version before purses and edits: what is in it is read, and goes on.
+#[tokio::test]
+async fn a_file_of_an_earlier_version_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let earlier = Database::open(&path, &MIGRATIONS[..2]).unwrap();
+    let key = ConversationKey::from_bytes([7; 16]);
+    let up_to = MessageKey::native(&key, "1");
+    let id = AnalysisId::new(&key, &up_to, "1", "m");
+    let document = format!(
+        r#"{{"id":"{id}","account":"demo/default","conversation":"{key}","up_to":"{up_to}","messages":3,"summary":"s",
+            "topics":[],"language":null,"sentiment":"neutral","priority":"low","last_speaker":"in","needs_reply":false,
+            "needs_reply_reason":null,"links":[],"money":[],"risk_flags":[],"model":"m","prompt_version":"1",
+            "created_at":"2026-11-01T10:00:00Z"}}"#
+    );
+    earlier
+        .write(move |c| {
+            c.execute(
+                "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document)
+                 VALUES (?1, ?2, ?3, 3, 0, ?4)",
+                (id.as_bytes(), key.as_bytes(), up_to.to_bytes(), document),
+            )?;
+            c.execute(
+                "INSERT INTO conversations (key, account, native_id, title, title_at, messages, last_key, updated_at, due_at)
+                 VALUES (?1, 'demo/default', '7', 'Anna', 0, 3, ?2, 0, 5)",
+                (key.as_bytes(), up_to.to_bytes()),
+            )
+        })
+        .await
+        .unwrap();
+    earlier.close().await;
+    let store = SqliteStore::open(Database::open(&path, MIGRATIONS).unwrap());
+    let found = store.latest_analysis(&key, "m", "1").await.unwrap().unwrap();
+    assert_eq!((found.id, found.messages, found.reading), (id, 3, crate::domain::Reading::default()));
+    let due = store.due(Timestamp::MAX, 1).await.unwrap().remove(0);
+    assert_eq!(due.edits, 0);
+    store.requested(&due.conversation, &due.up_to, due.edits).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}

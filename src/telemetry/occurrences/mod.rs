@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ai`] | calls of an AI service |
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
+//! | [`economy`] | what analyses cost, and which were saved |
 //! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
 //! | [`program`] | browser, HTTP, start and stop |
 //!
@@ -13,6 +14,7 @@
 
 pub mod ai;
 pub mod collect;
+pub mod economy;
 pub mod pipeline;
 pub mod program;
 
@@ -21,6 +23,7 @@ pub use collect::{
     AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
+pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
     DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,

@@ -3,21 +3,24 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::event::MessageCaptured;
 use crate::domain::{
-    AccountId, AccountState, AccountStatus, Analysis, AnalysisId, Conversation, ConversationKey, EventId, Gap,
-    GapReason, MessageKey, Priority, Risk, RiskFlag, Sentiment, Text, Usage, Verdict,
+    AccountId, AccountState, AccountStatus, Allowance, Analysis, AnalysisId, Balance, BudgetLimits, Conversation,
+    ConversationKey, Digest, EventId, Gap, GapReason, MessageKey, Priority, Purse, Reading, Risk, RiskFlag, Sentiment,
+    Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::ports::{
-    Archived, Backlog, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, DueConversation, DueRule,
-    MessageRange, Outgoing, Queue, QueueDepth, Store, StoredMessage,
+    Archived, Backlog, Budgets, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, Draw, DueConversation,
+    DueRule, MessageRange, Outgoing, Queue, QueueDepth, Reservation, Reserved, Store, StoredMessage,
 };
 use crate::web::WebState;
+use crate::web::spending::PurseReading;
 use crate::web::survey::Survey;
 
 /// The hour at which every test takes place.
@@ -125,7 +128,7 @@ impl Store for Trouble {
     async fn next_due(&self) -> Result<Option<Timestamp>, AnyFault> {
         self.meet().await
     }
-    async fn requested(&self, _: &ConversationKey, _: &MessageKey) -> Result<(), AnyFault> {
+    async fn requested(&self, _: &ConversationKey, _: &MessageKey, _: u64) -> Result<(), AnyFault> {
         self.meet().await
     }
     async fn conversation(&self, _: &ConversationKey) -> Result<Option<Conversation>, AnyFault> {
@@ -141,6 +144,12 @@ impl Store for Trouble {
         self.meet().await
     }
     async fn analysis(&self, _: &AnalysisId) -> Result<Option<Analysis>, AnyFault> {
+        self.meet().await
+    }
+    async fn latest_analysis(&self, _: &ConversationKey, _: &str, _: &str) -> Result<Option<Analysis>, AnyFault> {
+        self.meet().await
+    }
+    async fn answer_to(&self, _: &Digest) -> Result<Option<Analysis>, AnyFault> {
         self.meet().await
     }
     async fn latest_analyses(&self) -> Result<HashMap<ConversationKey, Analysis>, AnyFault> {
@@ -169,10 +178,25 @@ impl Store for Trouble {
     }
 }
 
+#[async_trait]
+impl Budgets for Trouble {
+    async fn reserve(&self, _: &Reservation, _: &[Draw], _: Usage, _: Duration) -> Result<Reserved, AnyFault> {
+        Ok(Reserved::Granted(self.meet().await?))
+    }
+    async fn settle(&self, _: &Reservation, _: Usage, _: Option<&Analysis>) -> Result<bool, AnyFault> {
+        self.meet().await
+    }
+    async fn balance(&self, _: &Purse) -> Result<Balance, AnyFault> {
+        self.meet().await
+    }
+}
+
 /// A state over dependencies that behave as told.
 pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
     WebState {
         store: Arc::new(store),
+        budgets: Arc::new(store),
+        limits: BudgetLimits::default(),
         bus: Arc::new(bus),
         spool: Arc::new(spool),
         clock: Arc::new(Noon),
@@ -233,6 +257,7 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
         up_to,
         messages: of.messages,
         updates: 0,
+        reading: Reading::default(),
         usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from(summary),
@@ -277,6 +302,14 @@ pub fn well() -> Survey {
         gaps: Ok(Vec::new()),
         conversations: Ok(talks),
         analyses: Ok(analyses),
+        purses: Ok(vec![PurseReading {
+            purse: Purse::of_month(noon()),
+            allowance: Allowance { tokens: Some(100_000), cost_micros: None },
+            balance: Balance {
+                spent: Usage { calls: 9, input_tokens: 10_500, output_tokens: 1_800, cost_micros: 61_500 },
+                ..Balance::default()
+            },
+        }]),
         depths: Ok(Queue::ALL.map(|queue| QueueDepth { queue, ready: 12_345, in_flight: 3 }).into()),
         dead_letters: Ok(0),
         pending: Ok(0),

@@ -53,6 +53,7 @@ macro_rules! bus_contract {
             failures_are_counted_across_a_restart
             a_dead_letter_is_kept_and_never_delivered_again
             handing_back_counts_nothing
+            a_wait_comes_when_it_is_over_and_counts_nothing
             what_no_queue_wants_is_unroutable
             unknown_tags_are_passed_over
             concurrent_publishers_lose_and_double_nothing

@@ -83,6 +83,37 @@ pub async fn handing_back_counts_nothing(fixture: &impl BusFixture) {
     assert_eq!(depth(&*bus, Queue::Archive).await, (0, 4));
 }
 
+pub async fn a_wait_comes_when_it_is_over_and_counts_nothing(fixture: &impl BusFixture) {
+    let bus = fixture.open().await;
+    publish(&*bus, [1, 2]).await;
+    let mut archive = bus.subscribe(Queue::Archive, 10).await.unwrap();
+    let mut taken = take(&mut *archive, 2).await;
+    settle_all(&mut *archive, &taken[1..], &Settlement::Retry { after: Duration::ZERO, code: Code::Internal }).await;
+    taken.truncate(1);
+    taken.extend(take(&mut *archive, 1).await);
+    // More often than the ladder has rungs; what counted before still counts.
+    for _ in 0..7 {
+        let (after, begun) = (Duration::from_millis(100), Instant::now());
+        settle_all(&mut *archive, &taken, &Settlement::Wait { after }).await;
+        assert_eq!(depth(&*bus, Queue::Archive).await, (2, 0));
+        taken = take(&mut *archive, 2).await;
+        assert!(begun.elapsed() >= after, "came after {:?}", begun.elapsed());
+        taken.sort_by_key(number);
+        assert_eq!(taken.iter().map(|one| (number(one), one.failures)).collect::<Vec<_>>(), [(1, 0), (2, 1)]);
+    }
+    assert_eq!(bus.dead_letters().await.unwrap(), 0);
+    // Also across a restart.
+    let (after, begun) = (Duration::from_millis(400), Instant::now());
+    settle_all(&mut *archive, &taken[..1], &Settlement::Wait { after }).await;
+    settle_all(&mut *archive, &taken[1..], &Settlement::Done).await;
+    drop(archive);
+    let bus = fixture.open().await;
+    let mut archive = bus.subscribe(Queue::Archive, 10).await.unwrap();
+    let again = take(&mut *archive, 1).await;
+    assert_eq!((number(&again[0]), again[0].failures), (1, 0));
+    assert!(begun.elapsed() >= after, "came after {:?}", begun.elapsed());
+}
+
 pub async fn what_no_queue_wants_is_unroutable(fixture: &impl BusFixture) {
     let bus = fixture.open_without_drift().await;
     let batch = [event(1), typed(EventType::SelectorsDrifted, 2), event(3)];

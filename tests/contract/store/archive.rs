@@ -38,7 +38,7 @@ pub async fn archiving_twice_changes_nothing(fixture: &impl StoreFixture) {
     let store = fixture.open().await;
     let batch: Vec<MessageCaptured> = (0..50).map(|n| captured("c", n)).collect();
     assert_eq!(archive(&*store, &batch).await, (50, 0, 0));
-    store.requested(&conversation("c"), &key("c", 49)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 49), 0).await.unwrap();
     let before = (all(&*store, "c").await, store.conversation(&conversation("c")).await.unwrap());
     let again = [batch.clone(), batch].concat();
     assert_eq!(

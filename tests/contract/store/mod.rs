@@ -42,11 +42,13 @@ macro_rules! store_contract {
             a_later_title_stays
             news_is_due_after_silence_but_not_later_than_the_longest_wait
             a_request_ends_being_due_unless_there_is_newer
+            an_edit_is_news_and_is_not_lost_between_question_and_request
             due_conversations_come_longest_first
             conversations_come_newest_first
             a_window_on_messages_is_exact
             the_first_analysis_of_an_id_stays
             the_latest_analysis_covers_most
+            an_analysis_is_found_by_analyst_and_by_question
             an_older_account_state_never_replaces_a_newer
             a_gap_is_open_once_and_closes
             what_was_mirrored_is_replaced

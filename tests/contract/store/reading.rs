@@ -17,8 +17,8 @@ pub async fn news_is_due_after_silence_but_not_later_than_the_longest_wait(fixtu
         store.archive(&[captured("c", n)], RULE, at(n)).await.unwrap();
         assert_eq!(due_at().await, Some(at(expected)), "after {n} s");
     }
-    // Neither a repetition nor an edit is news.
-    store.archive(&[captured("c", 0), revised(&captured("c", 60), 1, 900, "edit")], RULE, at(900)).await.unwrap();
+    // A repetition is no news.
+    store.archive(&[captured("c", 0)], RULE, at(900)).await.unwrap();
     assert_eq!(due_at().await, Some(at(300)));
     assert_eq!(store.next_due().await.unwrap(), Some(at(300)));
     assert!(store.due(at(299), 10).await.unwrap().is_empty());
@@ -30,7 +30,7 @@ pub async fn news_is_due_after_silence_but_not_later_than_the_longest_wait(fixtu
     let store = fixture.open().await;
     assert_eq!(store.due(at(300), 10).await.unwrap(), due);
     // After the request the counting begins anew.
-    store.requested(&conversation("c"), &key("c", 299)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 299), 0).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
     store.archive(&[captured("c", 400)], RULE, at(400)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(490)));
@@ -50,19 +50,50 @@ pub async fn a_request_ends_being_due_unless_there_is_newer(fixture: &impl Store
     // A newer message comes between the question and the request.
     store.archive(&[captured("c", 2)], RULE, at(91)).await.unwrap();
     for one in &due {
-        store.requested(&one.conversation, &one.up_to).await.unwrap();
-        store.requested(&one.conversation, &one.up_to).await.unwrap();
+        store.requested(&one.conversation, &one.up_to, one.edits).await.unwrap();
+        store.requested(&one.conversation, &one.up_to, one.edits).await.unwrap();
     }
     let still = store.due(at(1000), 10).await.unwrap();
     assert_eq!(
         still.iter().map(|due| (due.conversation, due.up_to)).collect::<Vec<_>>(),
         [(conversation("c"), key("c", 2))]
     );
-    store.requested(&conversation("c"), &key("c", 77)).await.unwrap();
-    store.requested(&conversation("unknown"), &key("c", 2)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 77), 0).await.unwrap();
+    store.requested(&conversation("unknown"), &key("c", 2), 0).await.unwrap();
     assert_eq!(store.due(at(1000), 10).await.unwrap().len(), 1);
-    store.requested(&conversation("c"), &key("c", 2)).await.unwrap();
+    store.requested(&conversation("c"), &key("c", 2), 0).await.unwrap();
     assert!(store.due(at(1000), 10).await.unwrap().is_empty());
+}
+
+pub async fn an_edit_is_news_and_is_not_lost_between_question_and_request(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let due = async || store.due(at(100_000), 10).await.unwrap();
+    store.archive(&[captured("c", 1), captured("c", 2)], RULE, at(0)).await.unwrap();
+    let first = due().await.remove(0);
+    assert_eq!(first.edits, 0);
+    store.requested(&conversation("c"), &first.up_to, first.edits).await.unwrap();
+    assert!(due().await.is_empty());
+    // Seen again, and elsewhere: neither says anything else.
+    let mut moved = revised(&captured("c", 1), 1, 50, "message 1\nشكرا 'quoted' \u{0}");
+    moved.message.position = 11;
+    store
+        .archive(&[moved.clone(), revised(&captured("c", 2), 0, 51, "message 2\nشكرا 'quoted' \u{0}")], RULE, at(60))
+        .await
+        .unwrap();
+    assert!(due().await.is_empty());
+    store.archive(&[revised(&moved, 2, 60, "edited")], RULE, at(100)).await.unwrap();
+    let second = due().await.remove(0);
+    assert_eq!((second.up_to, second.edits, second.due_at), (key("c", 2), 1, at(190)));
+    // Another one comes between the question and the request.
+    store.archive(&[revised(&moved, 3, 70, "edited again")], RULE, at(120)).await.unwrap();
+    store.requested(&conversation("c"), &second.up_to, second.edits).await.unwrap();
+    let third = due().await.remove(0);
+    assert_eq!((third.edits, third.due_at), (2, at(210)));
+    store.requested(&conversation("c"), &third.up_to, third.edits).await.unwrap();
+    assert!(due().await.is_empty());
+    // What is known of it already is told again.
+    store.archive(&[revised(&moved, 3, 70, "edited again"), moved], RULE, at(130)).await.unwrap();
+    assert!(due().await.is_empty());
 }
 
 pub async fn due_conversations_come_longest_first(fixture: &impl StoreFixture) {

@@ -4,14 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chatferry::domain::{
-    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Direction, Gap, GapReason, Priority, Risk,
-    RiskFlag, Sentiment, Usage, Verdict,
+    AccountState, AccountStatus, Analysis, AnalysisId, ConversationKey, Digest, Direction, Gap, GapReason, Priority,
+    Reading, Risk, RiskFlag, Sentiment, Usage, Verdict,
 };
 use chatferry::fault::Code;
 
 use super::{StoreFixture, account, archive, at, captured, conversation, key};
 
-fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> Analysis {
+fn content(number: u8) -> Digest {
+    Digest::new("content", &[&[number]])
+}
+
+fn question(id: &str, messages: u64) -> Digest {
+    Digest::new("question", &[id.as_bytes(), &messages.to_le_bytes()])
+}
+
+pub(crate) fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> Analysis {
     Analysis {
         id: AnalysisId::new(&conversation(id), &key(id, up_to), "1", model),
         account: account("default"),
@@ -19,6 +27,7 @@ fn analysis(id: &str, up_to: i64, model: &str, messages: u64, created: i64) -> A
         up_to: key(id, up_to),
         messages,
         updates: 2,
+        reading: Reading { content: Some(content(1)), question: Some(question(id, messages)), unread: 3 },
         usage: Usage { calls: 1, input_tokens: 900, output_tokens: 120, cost_micros: 345 },
         verdict: Verdict {
             summary: "They talk about \"lunch\" 🥗.".into(),
@@ -56,7 +65,21 @@ pub async fn the_first_analysis_of_an_id_stays(fixture: &impl StoreFixture) {
     fuller.messages += 1;
     assert!(store.save_analysis(&fuller).await.unwrap());
     assert!(!store.save_analysis(&first).await.unwrap());
-    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(fuller));
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(fuller.clone()));
+    // A message was edited: the answer that was made later of it stays, whichever comes first.
+    let renewed = Analysis {
+        reading: Reading { content: Some(content(2)), ..fuller.reading },
+        verdict: second.verdict.clone(),
+        created_at: at(11),
+        ..fuller.clone()
+    };
+    assert!(store.save_analysis(&renewed).await.unwrap());
+    assert!(!store.save_analysis(&fuller).await.unwrap());
+    assert!(
+        !store.save_analysis(&Analysis { created_at: at(12), ..renewed.clone() }).await.unwrap(),
+        "of the same content"
+    );
+    assert_eq!(store.analysis(&first.id).await.unwrap(), Some(renewed));
     // Many at once: one of them is the first.
     let answers = (0..16).map(|n| (Arc::clone(&store), analysis("d", 1, "m", 4, n)));
     let saved = futures::future::join_all(answers.map(async |(store, one)| store.save_analysis(&one).await.unwrap()));
@@ -86,6 +109,37 @@ pub async fn the_latest_analysis_covers_most(fixture: &impl StoreFixture) {
     let counts = store.counts(Some(&account("default"))).await.unwrap();
     assert_eq!((counts.analysed_conversations, counts.analysed_messages), (0, 0));
     assert_eq!((counts.conversations, counts.messages), (2, 6));
+}
+
+pub async fn an_analysis_is_found_by_analyst_and_by_question(fixture: &impl StoreFixture) {
+    let store = fixture.open().await;
+    let by =
+        async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
+    assert_eq!(by("m", "1").await, None);
+    let versioned = |version: &str, one: Analysis| Analysis {
+        id: AnalysisId::new(&one.conversation, &one.up_to, version, &one.model),
+        prompt_version: version.to_owned(),
+        ..one
+    };
+    let (older, newer) = (analysis("c", 3, "m", 4, 10), analysis("c", 5, "m", 6, 20));
+    let other = versioned("2", analysis("c", 5, "m", 6, 30));
+    let unasked = Analysis { reading: Reading::default(), ..analysis("c", 7, "m", 8, 40) };
+    for one in [&newer, &older, &other, &analysis("c", 9, "n", 10, 50), &analysis("d", 9, "m", 11, 60)] {
+        assert!(store.save_analysis(one).await.unwrap());
+    }
+    let store = fixture.open().await;
+    let by =
+        async |model: &str, version: &str| store.latest_analysis(&conversation("c"), model, version).await.unwrap();
+    assert_eq!(by("m", "1").await, Some(newer.clone()));
+    assert_eq!(by("m", "2").await, Some(other));
+    assert_eq!(by("m", "3").await, None);
+    let answer = async |messages| store.answer_to(&question("c", messages)).await.unwrap();
+    assert_eq!((answer(4).await, answer(5).await), (Some(older), None));
+    assert!(store.save_analysis(&unasked).await.unwrap());
+    assert_eq!((by("m", "1").await, answer(8).await), (Some(unasked), None));
+    // Of two versions of the question about the same messages the sheet shows the one made later.
+    assert!(store.save_analysis(&versioned("4", analysis("d", 9, "m", 11, 61))).await.unwrap());
+    assert_eq!(store.latest_analyses().await.unwrap()[&conversation("d")].prompt_version, "4");
 }
 
 pub async fn an_older_account_state_never_replaces_a_newer(fixture: &impl StoreFixture) {
