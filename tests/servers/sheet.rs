@@ -52,7 +52,7 @@ async fn one_of_two_processes_writes_the_sheet_and_the_other_takes_over() {
     let script = Script { seed: 2001, conversations: 5, messages: 60 };
     let mut rig = Rig::start(RabbitNode::shared().await, mongod::shared().await, script, 0).await;
     let google = Google::start().await;
-    rig.consumers = vec![Consumer::start(rig.net.place(), "archive")];
+    rig.consumers = vec![Consumer::start(rig.net.place(), "archive,analyze")];
     let mut writers: Vec<Consumer> = (0..2).map(|_| Consumer::start(place(&rig, &google), "mirror")).collect();
     rig.say_all().await;
     until_it_shows(&rig, &google).await;
