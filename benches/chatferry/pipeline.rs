@@ -4,10 +4,12 @@
 //! The servers are private and on this machine, so they share its cores with the program.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use chatferry::bus::topology::EXCHANGE;
 use chatferry::bus::{RabbitBus, RabbitSettings};
 use chatferry::consume::{Archive, Handler, Outcome, Received, Runner};
 use chatferry::domain::EventId;
@@ -19,10 +21,9 @@ use chatferry::telemetry::Counters;
 use futures::StreamExt;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
 use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, InsertManyOptions, WriteConcern};
 use serde_json::{Value, json};
@@ -31,8 +32,6 @@ use super::{embedded, rig};
 use crate::mongod::{self, Mongod};
 use crate::rabbitmq::RabbitNode;
 
-/// As the relay publishes.
-const RELAYED: usize = 1000;
 /// What the bare clients have unconfirmed, and insert at once.
 const BATCH: usize = 1000;
 /// As facts have it: publications begun together, and the window of unconfirmed ones.
@@ -76,19 +75,25 @@ fn rate_of(figures: &Value) -> f64 {
 }
 
 /// Rate and processor time of what ran between.
-struct Meter(Instant, f64);
+struct Meter(Instant, [f64; 3]);
 
 impl Meter {
     fn start() -> Self {
-        Self(Instant::now(), rig::cpu_seconds())
+        Self(Instant::now(), Self::used())
+    }
+
+    /// By ourselves, the broker and the database.
+    fn used() -> [f64; 3] {
+        [rig::cpu_seconds(), rig::cpu_seconds_of("beam.smp"), rig::cpu_seconds_of("mongod")]
     }
 
     fn stop(&self, events: usize) -> Value {
-        let (seconds, cpu) = (self.0.elapsed().as_secs_f64(), rig::cpu_seconds() - self.1);
+        let (seconds, used) = (self.0.elapsed().as_secs_f64(), Self::used());
         let count = events as f64;
+        let per_100k = |part: usize| rig::round((used[part] - self.1[part]) * 100_000.0 / count);
         json!({
             "events_per_second": (count / seconds).round(),
-            "client_cpu_seconds_per_100k": rig::round(cpu * 100_000.0 / count),
+            "cpu_seconds_per_100k": { "client": per_100k(0), "broker": per_100k(1), "database": per_100k(2) },
         })
     }
 }
@@ -106,19 +111,18 @@ fn events() -> Vec<Outgoing> {
         .collect()
 }
 
-/// A bare client that publishes with confirms and consumes at the same time, on a quorum queue.
+/// A bare client that publishes with confirms and consumes at the same time, through the same exchange and
+/// the same queue with the same promises as the program.
 async fn broker_ceiling(rabbit: &RabbitNode, events: &[Outgoing]) -> Value {
     let url = rabbit.url(&rabbit.vhost());
+    let declared = RabbitBus::connect(RabbitSettings::new(url.clone().into())).await.unwrap();
     let connect = || Connection::connect(&url, ConnectionProperties::default());
     let (publishing, consuming) = (connect().await.unwrap(), connect().await.unwrap());
     let (publisher, channel) = (publishing.create_channel().await.unwrap(), consuming.create_channel().await.unwrap());
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    channel.queue_declare("ceiling".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
     channel.basic_qos(1000, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions::default();
-    let mut consumer =
-        channel.basic_consume("ceiling".into(), "".into(), options, FieldTable::default()).await.unwrap();
+    let queue = Queue::Archive.as_str();
+    let mut consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.unwrap();
     publisher.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let count = events.len();
     let meter = Meter::start();
@@ -134,18 +138,14 @@ async fn broker_ceiling(rabbit: &RabbitNode, events: &[Outgoing]) -> Value {
         let mut window = std::collections::VecDeque::new();
         for chunk in events.chunks(TOGETHER) {
             let begun = chunk.iter().map(|event| {
-                let properties = BasicProperties::default().with_delivery_mode(2);
-                publisher.basic_publish(
-                    "".into(),
-                    "ceiling".into(),
-                    BasicPublishOptions::default(),
-                    &event.body,
-                    properties,
-                )
+                let properties = properties(event);
+                let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+                let key = format!("{}.{}", event.kind.topic(), event.site);
+                publisher.basic_publish(EXCHANGE.into(), key.into(), options, &event.body, properties)
             });
             window.extend(futures::future::try_join_all(begun).await.unwrap());
             while window.len() > BATCH {
-                window.pop_front().unwrap().await.unwrap();
+                assert_eq!(window.pop_front().unwrap().await.unwrap(), Confirmation::Ack(None));
             }
         }
         for confirm in window {
@@ -156,7 +156,22 @@ async fn broker_ceiling(rabbit: &RabbitNode, events: &[Outgoing]) -> Value {
     let figures = meter.stop(count);
     publishing.close(200, "".into()).await.unwrap();
     consuming.close(200, "".into()).await.unwrap();
+    declared.close().await;
     figures
+}
+
+/// What has to travel beside a body: its id, its type, and the headers that the contract names.
+fn properties(event: &Outgoing) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let trace = format!("00-{}{}-{}-01", event.id, event.id, event.id);
+    headers.insert("traceparent".into(), AMQPValue::LongString(trace.chars().take(55).collect::<String>().into()));
+    headers.insert("x-chatferry-attempt".into(), AMQPValue::LongLongInt(0));
+    BasicProperties::default()
+        .with_content_type("application/cloudevents+json".into())
+        .with_delivery_mode(2)
+        .with_message_id(event.id.to_string().into())
+        .with_type(event.kind.as_str().into())
+        .with_headers(headers)
 }
 
 /// A bare client that inserts the same bytes, a thousand at a time, two in flight.
@@ -196,6 +211,7 @@ async fn fresh(rabbit: &RabbitNode, mongod: &Mongod) -> (Arc<dyn Bus>, Arc<dyn S
 struct Timed {
     archive: Archive,
     seen: Arc<Mutex<HashMap<EventId, Instant>>>,
+    batches: Arc<AtomicU64>,
     done: tokio::sync::watch::Sender<usize>,
 }
 
@@ -214,6 +230,7 @@ impl Handler for Timed {
     }
 
     async fn consume(&self, batch: &[Received]) -> Result<Vec<Outcome>, AnyFault> {
+        self.batches.fetch_add(1, Ordering::Relaxed);
         let outcomes = self.archive.consume(batch).await?;
         let now = Instant::now();
         let mut seen = self.seen.lock().unwrap();
@@ -227,6 +244,7 @@ impl Handler for Timed {
 struct Archiving {
     life: Lifecycle,
     seen: Arc<Mutex<HashMap<EventId, Instant>>>,
+    batches: Arc<AtomicU64>,
     done: tokio::sync::watch::Receiver<usize>,
 }
 
@@ -236,11 +254,20 @@ impl Archiving {
         let seen: Arc<Mutex<HashMap<EventId, Instant>>> = Arc::default();
         let (sender, done) = tokio::sync::watch::channel(0);
         let archive = Archive::new(store.clone(), Arc::new(SystemClock), RULE, Arc::default(), counters.clone());
-        let timed: Arc<dyn Handler> = Arc::new(Timed { archive, seen: seen.clone(), done: sender });
+        let batches = Arc::new(AtomicU64::new(0));
+        let (seen_there, batches_there) = (seen.clone(), batches.clone());
+        let timed = Timed { archive, seen: seen_there, batches: batches_there, done: sender };
+        let timed: Arc<dyn Handler> = Arc::new(timed);
         for _ in 0..2 {
             Runner::new(bus.clone(), timed.clone(), life.clone(), counters.clone()).spawn();
         }
-        Self { life, seen, done }
+        Self { life, seen, batches, done }
+    }
+
+    /// The figures with how many events were stored at once in the middle.
+    fn with_batches(&self, mut figures: Value, events: usize) -> Value {
+        figures["events_per_batch"] = rig::round(events as f64 / self.batches.load(Ordering::Relaxed) as f64);
+        figures
     }
 
     async fn until(&mut self, count: usize) {
@@ -253,7 +280,7 @@ impl Archiving {
 }
 
 async fn publish(bus: &dyn Bus, events: &[Outgoing]) {
-    for batch in events.chunks(RELAYED) {
+    for batch in events.chunks(bus.batch()) {
         for outcome in bus.publish(batch).await.unwrap() {
             outcome.unwrap();
         }
@@ -268,7 +295,7 @@ async fn apart(rabbit: &RabbitNode, mongod: &Mongod, events: &[Outgoing]) -> (Va
     let meter = Meter::start();
     let mut archiving = Archiving::start(&bus, &store);
     archiving.until(events.len()).await;
-    let archived = meter.stop(events.len());
+    let archived = archiving.with_batches(meter.stop(events.len()), events.len());
     archiving.stop().await;
     bus.close().await;
     (published, archived)
@@ -279,7 +306,7 @@ async fn together(rabbit: &RabbitNode, mongod: &Mongod, events: &[Outgoing]) -> 
     let mut archiving = Archiving::start(&bus, &store);
     let meter = Meter::start();
     tokio::join!(publish(&*bus, events), archiving.until(events.len()));
-    let figures = meter.stop(events.len());
+    let figures = archiving.with_batches(meter.stop(events.len()), events.len());
     archiving.stop().await;
     bus.close().await;
     figures

@@ -51,11 +51,46 @@ pub fn number_in(file: &str, key: &str) -> Option<u64> {
 
 /// Processor seconds that this process has used, all threads together.
 pub fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // After the name, which may hold anything: state is field 3, utime 14, stime 15, in hundredths.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    std::time::Duration::from_millis(ticks * 10).as_secs_f64()
+    stat("self").unwrap().cpu_seconds
+}
+
+/// Processor seconds of the programs of this name that this process started, itself or through others.
+pub fn cpu_seconds_of(name: &str) -> f64 {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let all: BTreeMap<String, Stat> = names.filter_map(|pid| Some((pid.clone(), stat(&pid)?))).collect();
+    let own = std::process::id().to_string();
+    let is_ours = |stat: &&Stat| {
+        let mut at = &stat.parent;
+        while *at != own {
+            match all.get(at) {
+                Some(parent) => at = &parent.parent,
+                None => return false,
+            }
+        }
+        true
+    };
+    all.values().filter(|stat| stat.name == name).filter(is_ours).map(|stat| stat.cpu_seconds).sum()
+}
+
+struct Stat {
+    name: String,
+    parent: String,
+    cpu_seconds: f64,
+}
+
+/// A process that ended meanwhile is none.
+fn stat(pid: &str) -> Option<Stat> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything. After it: state is field 3, the parent 4, utime 14, stime 15, in hundredths.
+    let (before, after) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Stat {
+        name: before.split_once('(')?.1.to_owned(),
+        parent: (*fields.get(1)?).to_owned(),
+        cpu_seconds: std::time::Duration::from_millis(ticks * 10).as_secs_f64(),
+    })
 }
 
 /// What the figures were measured on.

@@ -33,8 +33,8 @@ pub const RETRY_DELAYS: [(Duration, &str); 5] = [
 ];
 
 /// How often a broker gives one event out before it buries it itself. Every lost subscription counts
-/// for all that was prefetched, also while a store is away for hours (every 15 s or so), so this must lie
-/// far above that; poison is counted by us, in [`ATTEMPT_HEADER`].
+/// for all that was prefetched, also while a store is away for days (a setback of up to 30 s and a call of up
+/// to 30 s each time), so this must lie far above that; poison is counted by us, in [`ATTEMPT_HEADER`].
 pub const DELIVERY_LIMIT: u32 = 10_000;
 
 /// The same for queues that are only looked at, or that nobody takes from: no number of looks reaches it.

@@ -14,9 +14,6 @@ use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{EventPublished, LeaseChanged, PublishFailed};
 use crate::telemetry::{Counters, Occurrence};
 
-/// Events published together: one durable commit of the embedded bus takes 0.2 ms, so a batch of some
-/// hundreds hides it.
-const BATCH: u32 = 1000;
 /// Waits after a failure; the spool keeps everything meanwhile.
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_millis(100), Duration::from_secs(30));
 
@@ -91,7 +88,8 @@ impl Relay {
     /// Publishes batch after batch. While one is on its way, the one before it is marked and the next
     /// one is read: bus and spool are different files, or different machines.
     async fn empty_spool(&self, ensured: &mut Option<Instant>) -> Result<(), AnyFault> {
-        let mut batch = self.spool.waiting(0, BATCH).await?;
+        let size = u32::try_from(self.bus.batch()).unwrap_or(u32::MAX);
+        let mut batch = self.spool.waiting(0, size).await?;
         let mut confirmed = Vec::new();
         loop {
             let gaps = self.pass_gaps_on().await;
@@ -100,7 +98,7 @@ impl Relay {
                 return gaps;
             };
             let (marked, sent, following) =
-                tokio::join!(self.mark(confirmed), self.publish(batch, ensured), self.spool.waiting(last, BATCH));
+                tokio::join!(self.mark(confirmed), self.publish(batch, ensured), self.spool.waiting(last, size));
             let sent = sent?;
             // Whatever else went wrong, what the bus holds is not sent again.
             let wrong = sent.refused.or(marked.err()).or(gaps.err());

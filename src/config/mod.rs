@@ -192,6 +192,12 @@ impl Reader {
             let complaint = format!("has no effect without {}", table::RABBITMQ_URL.variable);
             self.problem(&table::RABBITMQ_CA_PATH, complaint, "nothing".to_owned(), "remove it, or set the other");
         }
+        if rabbitmq_ca.is_some() && rabbitmq_url.as_ref().is_some_and(|url| url.expose_secret().starts_with("amqp://"))
+        {
+            let complaint = format!("has no effect: {} is not encrypted", table::RABBITMQ_URL.variable);
+            let remedy = "write amqps:// there, or remove it";
+            self.problem(&table::RABBITMQ_CA_PATH, complaint, "amqps://".to_owned(), remedy);
+        }
         let mongodb = self.server(&table::MONGODB_URI, server::is_mongo);
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);

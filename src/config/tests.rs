@@ -180,6 +180,9 @@ fn a_slip_in_the_name_of_a_server_is_noticed() {
 fn a_certificate_without_a_broker_has_no_effect_and_is_refused() {
     let problems = Case::new().env(&[("RABBITMQ_CA_PATH", "/ca.pem")]).problems();
     assert_eq!(problems, ["RABBITMQ_CA_PATH @ environment"]);
+    let pair = |url| [("RABBITMQ_CA_PATH", "/ca.pem"), ("RABBITMQ_URL", url)];
+    assert_eq!(Case::new().env(&pair("amqp://broker")).problems(), ["RABBITMQ_CA_PATH @ environment"]);
+    assert!(Case::new().env(&pair("amqps://broker")).load().is_ok());
 }
 
 #[test]

@@ -157,6 +157,11 @@ pub trait Bus: Send + Sync {
     /// event was not; `unroutable` if no queue wants it.
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Result<(), AnyFault>>, AnyFault>;
 
+    /// How many events are best published together: enough to hide what every batch waits for at its end.
+    fn batch(&self) -> usize {
+        1000
+    }
+
     /// Makes sure that every queue is there and gets what it wants, should somebody have deleted one. A
     /// publication alone does not show it as long as any other queue, such as a stranger's, takes the event.
     ///

@@ -15,7 +15,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::support::{Place, Run, assert_store_equals_site, eventually, leave_for_a_browser, tiny_site};
 
-struct Daemon {
+pub struct Daemon {
     child: Child,
     addr: SocketAddr,
     profile: String,
@@ -24,7 +24,7 @@ struct Daemon {
 
 impl Daemon {
     /// Starts the daemon and waits until it answers.
-    async fn start(place: &mut Place) -> Self {
+    pub async fn start(place: &mut Place) -> Self {
         let leave = leave_for_a_browser().await;
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
@@ -41,18 +41,23 @@ impl Daemon {
     }
 
     /// Waits until the store holds so many messages, and gives the status.
-    async fn stored(&self, count: usize) -> Value {
-        eventually(&format!("{count} messages are stored"), async || {
+    pub async fn stored(&self, count: usize) -> Value {
+        let is_enough = |status: &Value| status["counts"]["stored_messages"].as_u64() >= Some(count as u64);
+        self.until(&format!("{count} messages are stored"), is_enough).await
+    }
+
+    /// Waits for a status, and gives it.
+    pub async fn until(&self, what: &str, is_met: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, async || {
             assert_eq!(get(self.addr, "/livez").await.map(|(code, _)| code), Some(200));
             let (_, body) = get(self.addr, "/api/v1/status").await?;
-            let status: Value = serde_json::from_str(&body).unwrap();
-            (status["counts"]["stored_messages"].as_u64()? >= count as u64).then_some(status)
+            Some(serde_json::from_str(&body).unwrap()).filter(&is_met)
         })
         .await
     }
 
     /// Asks it to stop and waits for its end.
-    async fn stop(self) -> Run {
+    pub async fn stop(self) -> Run {
         kill_process(self.pid(), Signal::TERM).unwrap();
         let output =
             tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await.unwrap().unwrap();

@@ -7,7 +7,9 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use chatferry::demo::Site;
+use serde_json::Value;
 
+use crate::daemon::Daemon;
 use crate::support::Place;
 use crate::support::packs::page_pack;
 use crate::support::web_page::WebPage;
@@ -109,6 +111,47 @@ async fn a_history_that_stuck_is_a_gap_until_it_is_read_to_its_start() {
     // What is whole stays whole, and nothing comes twice.
     let again = place.collect_once().await;
     assert_eq!((again.count("gaps"), again.count("new_messages")), (0, 0));
+}
+
+/// The same with ids, so that one row is enough to be known; it asks its server whether it goes on.
+const ASKING: &str = r##"<!doctype html><meta charset="utf-8"><title>A page</title>
+<ul id="list"><li data-id="c1"><b>Mia</b></li></ul>
+<div id="thread" data-id="c1" style="width: 600px; height: 300px; overflow: auto">
+<button id="older">Older</button><div class="m" data-id="6"><p>6</p></div></div>
+<script>
+let next = 5, asking = false;
+document.getElementById("older").onclick = async ({ currentTarget: button }) => {
+  if (asking) return;
+  asking = true;
+  const healed = next !== 3 || await (await fetch("/healed")).text() === "yes";
+  asking = false;
+  if (!healed) return;
+  button.insertAdjacentHTML("afterend", `<div class="m" data-id="${next}"><p>${next}</p></div>`);
+  if (--next === 0) button.remove();
+};
+</script>"##;
+
+#[tokio::test]
+async fn a_daemon_reads_a_hole_again_although_nothing_new_shows() {
+    let healed = Arc::new(AtomicU32::new(0));
+    let asked = healed.clone();
+    let answer = get(async move || if asked.load(Ordering::SeqCst) > 0 { "yes" } else { "no" });
+    let router = Router::new().route("/", get(async || Html(ASKING))).route("/healed", answer);
+    let site = WebPage::serve_router(router).await;
+    let identified = MESSAGES.replace("text =", "native_id = { attr = \"data-id\" }\ntext =");
+    let pack = page_pack(&identified)
+        .replace("end = \".start\"", "more = \"#older\"\nclick_more = true\nwait = \"300ms\"\nnudges = 1");
+    let mut place = place(&site, &pack);
+    let daemon = Daemon::start(&mut place).await;
+    let gaps = |wanted: u64| move |status: &Value| status["counts"]["open_gaps"] == wanted;
+    let status = daemon.until("the hole is told", gaps(1)).await;
+    assert_eq!(status["counts"]["stored_messages"], 3);
+    healed.store(1, Ordering::SeqCst);
+    daemon.stored(6).await;
+    daemon.until("the hole is closed", gaps(0)).await;
+    daemon.stop().await.expect_success();
+    let texts: Vec<_> = place.exported().await.into_iter().map(|m| m.text).collect();
+    assert_eq!(texts, ["1", "2", "3", "4", "5", "6"]);
 }
 
 #[tokio::test]

@@ -118,6 +118,7 @@ impl Script {
             account: self.account(),
             conversation: self.captured(c, 0, 0).conversation,
             epoch: None,
+            observed_at: self.captured(c, 0, 0).message.observed_at,
             complete: true,
             row_digest: None,
             recalled: None,

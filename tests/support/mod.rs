@@ -258,6 +258,11 @@ pub fn truth(site: &Site) -> Vec<Plain> {
         .collect()
 }
 
+/// Whether the store holds exactly what the site says, in its order.
+pub fn store_equals_site(site: &Site, exported: &[Exported]) -> bool {
+    truth(site) == stored(exported)
+}
+
 /// Compares store and site message by message, in order, and says what is missing, invented, doubled or
 /// misplaced without printing thousands of lines.
 #[track_caller]

@@ -57,7 +57,8 @@ impl Address {
             // RabbitMQ's own tools take a missing virtual host for `/`; nobody has one without a name.
             "/".clone_into(&mut uri.vhost);
         }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        // None at all would leave a dead peer unnoticed for as long as nothing is sent.
+        uri.query.heartbeat = uri.query.heartbeat.filter(|seconds| *seconds > 0).or(Some(HEARTBEAT));
         let shown = format!("{host}:{}/{}", uri.authority.port, uri.vhost.trim_start_matches('/'));
         let cert_chain = match ca_file {
             Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
@@ -242,6 +243,7 @@ mod tests {
         assert_eq!(parse("amqp://[::1]/").unwrap().uri.authority.host, "::1");
         assert_eq!(parse("amqp://broker").unwrap().uri.vhost, "/");
         assert_eq!(parse("amqp://broker/%2f?heartbeat=3").unwrap().uri.query.heartbeat, Some(3));
+        assert_eq!(parse("amqp://broker/%2f?heartbeat=0").unwrap().uri.query.heartbeat, Some(HEARTBEAT));
     }
 
     #[test]

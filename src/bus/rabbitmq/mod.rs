@@ -58,6 +58,9 @@ pub struct RabbitSettings {
 /// A node that restarts or elects a leader needs some seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The last confirms of a batch come when the broker has synced them; of four thousand that is a small part.
+const BATCH: usize = 4000;
+
 impl RabbitSettings {
     /// The broker at this address, with everything else as usual.
     pub fn new(url: SecretString) -> Self {
@@ -201,6 +204,10 @@ impl Bus for RabbitBus {
                 Err(error.into())
             }
         }
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
     }
 
     async fn subscribe(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Deliveries>, AnyFault> {

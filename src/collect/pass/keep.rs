@@ -64,6 +64,7 @@ impl Pass<'_> {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
             epoch: self.epoch,
+            observed_at: reader.observed_at,
             complete,
             // A conversation with a hole is read again, whatever its row shows.
             row_digest: gap.is_none().then_some(row_digest),
@@ -128,6 +129,7 @@ impl Pass<'_> {
             account: self.account.id.clone(),
             conversation: conversation.clone(),
             epoch: self.epoch,
+            observed_at: cursor.observing(self.clock.now()),
             complete: cursor.complete,
             // Forgotten, so that the next pass tries again.
             row_digest: None,

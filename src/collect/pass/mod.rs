@@ -198,9 +198,10 @@ impl Pass<'_> {
         if !is_open || verdict::of_thread(&glance, usize::from(glance.thread)) == PageVerdict::NotRendered {
             return Err(CollectError::NotRendered { what: "a conversation", waited: pack.pages.timeout });
         }
-        let observed_at = self.clock.now();
+        let now = self.clock.now();
+        let observed_at = cursor.observing(now);
         let zone = TimeZone::get(&pack.site.time_zone).unwrap_or(TimeZone::UTC);
-        let frame = Frame::new(zone, observed_at);
+        let frame = Frame::new(zone, now);
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.

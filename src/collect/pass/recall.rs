@@ -53,6 +53,13 @@ mod tests {
             self.0.values().map(|message| StoredMessage { message: message.clone(), origin: Origin::Live }).collect()
         }
 
+        fn take(&mut self, message: &Message) {
+            let stored = self.0.entry(message.key).or_insert_with(|| message.clone());
+            if message.observed_at > stored.observed_at {
+                *stored = message.clone();
+            }
+        }
+
         fn texts(&self) -> Vec<String> {
             let mut messages: Vec<&Message> = self.0.values().collect();
             messages.sort_by_key(|message| (message.position, message.key));
@@ -65,7 +72,7 @@ mod tests {
         ConversationRef { key: ConversationKey::new(&account, "7"), id: "7".to_owned(), title: "Mia".into() }
     }
 
-    fn message(id: &str, text: &str, at: i64) -> Message {
+    fn message(id: &str, text: &str, observed_at: Timestamp) -> Message {
         Message {
             key: MessageKey::native(&conversation().key, id),
             native_id: Some(id.to_owned()),
@@ -74,23 +81,32 @@ mod tests {
             text: Text::from(text),
             sent_at: None,
             sent_at_precision: Precision::Unknown,
-            observed_at: Timestamp::from_second(at).unwrap(),
+            observed_at,
             attachments: Vec::new(),
             position: 0,
         }
     }
 
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
     /// One process with a spool of its own reads what the page shows, under a lease; how much it published.
     async fn read(spool: &Spool, kept: &mut Kept, epoch: u64, page: &[&str]) -> usize {
+        read_at(spool, kept, epoch, second(epoch.cast_signed()), page).await
+    }
+
+    /// The same at a time by its clock.
+    async fn read_at(spool: &Spool, kept: &mut Kept, epoch: u64, now: Timestamp, page: &[&str]) -> usize {
         let conversation = conversation();
-        let at = i64::try_from(epoch).unwrap();
         let before = spool.cursor(conversation.key).await.unwrap();
         let cursor = if before.epoch == Some(epoch) { before } else { before.recall(&kept.stored(), Vec::new()) };
+        let observed_at = cursor.observing(now);
         // The first letter is the id, so that a text can be edited.
-        let messages = page.iter().map(|text| message(&text[..1], text, at)).collect();
+        let messages = page.iter().map(|text| message(&text[..1], text, observed_at)).collect();
         let mut events = Vec::new();
         for (message, known) in difference(messages, &cursor).fresh {
-            kept.0.insert(message.key, message.clone());
+            kept.take(&message);
             let key = message.key;
             let captured = MessageCaptured {
                 account: "demo/default".parse().unwrap(),
@@ -99,14 +115,14 @@ mod tests {
                 origin: Origin::Live,
                 revision: known.revision,
             };
-            let at = Timestamp::from_second(at).unwrap();
-            events.push((Envelope::new(Event::MessageCaptured(Box::new(captured)), at), key, known));
+            events.push((Envelope::new(Event::MessageCaptured(Box::new(captured)), observed_at), key, known));
         }
         let published = events.len();
         let capture = Capture {
             account: "demo/default".parse().unwrap(),
             conversation,
             epoch: Some(epoch),
+            observed_at,
             complete: true,
             row_digest: None,
             events,
@@ -136,12 +152,26 @@ mod tests {
         assert_eq!(kept.texts(), ["a", "b", "c", "d", "e", "f", "g"]);
     }
 
+    #[tokio::test]
+    async fn an_edit_is_kept_although_the_clock_went_back() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, two] = folders.each_ref().map(|folder| Spool::open(folder.path(), false).unwrap());
+        let mut kept = Kept::default();
+        read_at(&one, &mut kept, 1, second(5_000), &["a"]).await;
+        read_at(&one, &mut kept, 1, second(1_000), &["a, edited"]).await;
+        assert_eq!(kept.texts(), ["a, edited"], "the clock was set");
+        read_at(&two, &mut kept, 2, second(0), &["a, edited again"]).await;
+        assert_eq!(kept.texts(), ["a, edited again"], "another machine is behind");
+        read_at(&two, &mut kept, 2, second(9_000), &["a"]).await;
+        assert_eq!(kept.0.values().map(|message| message.observed_at).collect::<Vec<_>>(), [second(9_000)]);
+    }
+
     #[test]
     fn what_another_one_saw_does_not_vouch_for_what_is_older() {
-        let own = message("a", "a", 1);
+        let own = message("a", "a", second(1));
         let known = difference(vec![own.clone()], &Cursor::default()).fresh[0].1;
         let cursor = Cursor { complete: true, messages: HashMap::from([(own.key, known)]), ..Cursor::default() };
-        let theirs = message("z", "z", 2);
+        let theirs = message("z", "z", second(2));
         let stored = [StoredMessage { message: theirs.clone(), origin: Origin::Live }];
         let cursor = cursor.recall(&stored, vec![GapReason::HistoryLimit]);
         assert!(cursor.messages.contains_key(&theirs.key) && !cursor.joins(&theirs.key));

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::domain::conversation::ConversationRef;
 use crate::domain::{AccountId, Envelope, Gap, GapReason, MessageKey};
 use crate::ports::{Outgoing, StoredMessage};
@@ -30,6 +32,8 @@ pub struct Cursor {
     pub messages: HashMap<MessageKey, Known>,
     /// The epoch of the lease under which it was last read; under another one somebody else may have read it.
     pub epoch: Option<u64>,
+    /// The time that the last reading went by, ours or what the store holds of another's.
+    pub observed_at: Option<Timestamp>,
     /// What was learnt from the store because of that; it is ours once a reading is committed with it.
     pub recalled: Option<Recalled>,
 }
@@ -52,12 +56,21 @@ impl Cursor {
         self.complete && self.messages.contains_key(first) && !is_strange
     }
 
+    /// What a reading that happens `now` goes by. Of two versions of a message the store keeps the one that
+    /// was observed later: after a clock was set back, or on a machine whose clock is behind, an edit would
+    /// look older than what it replaces.
+    pub fn observing(&self, now: Timestamp) -> Timestamp {
+        let next = self.observed_at.and_then(|last| last.checked_add(SignedDuration::from_micros(1)).ok());
+        next.map_or(now, |next| next.max(now))
+    }
+
     /// The same with what the store holds by now: positions that another process gave must be gone on
     /// with, its edits be known, and its gaps be closed by whoever sees what is in them.
     #[must_use]
     pub fn recall(mut self, stored: &[StoredMessage], gaps: Vec<GapReason>) -> Self {
         let mut recalled = Recalled { gaps, ..Recalled::default() };
         for message in stored.iter().map(|stored| &stored.message) {
+            self.observed_at = self.observed_at.max(Some(message.observed_at));
             let before = self.messages.get(&message.key).copied();
             let known = Known {
                 content: message.content_digest(),
@@ -86,6 +99,8 @@ pub struct Capture {
     pub conversation: ConversationRef,
     /// The epoch of the lease under which it was read.
     pub epoch: Option<u64>,
+    /// The time that the reading went by: [`Cursor::observing`].
+    pub observed_at: Timestamp,
     /// True if nothing is missing between its start and its end.
     pub complete: bool,
     /// Hash of its row in the list; `None`: read it again next time, whatever the row shows.

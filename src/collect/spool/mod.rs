@@ -60,12 +60,15 @@ impl Spool {
     pub async fn cursor(&self, key: ConversationKey) -> Result<Cursor, CollectError> {
         let read = move |connection: &Connection| -> Result<Cursor, SqliteError> {
             let head = connection
-                .prepare_cached("SELECT complete, row_digest, open_gap, epoch FROM conversation WHERE key = ?1")?
+                .prepare_cached(
+                    "SELECT complete, row_digest, open_gap, epoch, observed_us FROM conversation WHERE key = ?1",
+                )?
                 .query_row([key.as_bytes()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get::<_, Option<i64>>(3)?))
+                    let (gap, epoch): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
+                    Ok((row.get(0)?, row.get(1)?, gap, epoch, row.get::<_, Option<i64>>(4)?))
                 })
                 .optional()?;
-            let Some((complete, row_digest, open_gap, epoch)) = head else { return Ok(Cursor::default()) };
+            let Some((complete, row_digest, open_gap, epoch, observed)) = head else { return Ok(Cursor::default()) };
             let open_gap = open_gap.and_then(|word| GapReason::parse(&word));
             let mut statement = connection
                 .prepare_cached("SELECT key, content, revision, position FROM captured WHERE conversation = ?1")?;
@@ -78,7 +81,8 @@ impl Spool {
                 }
             }
             let epoch = epoch.map(i64::cast_unsigned);
-            Ok(Cursor { complete, row_digest, open_gap, messages, epoch, recalled: None })
+            let observed_at = observed.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+            Ok(Cursor { complete, row_digest, open_gap, messages, epoch, observed_at, recalled: None })
         };
         Ok(self.db.read(read).await?)
     }
@@ -100,10 +104,11 @@ impl Spool {
             let conversation = capture.conversation.key;
             connection
                 .prepare_cached(
-                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap, epoch)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                    "INSERT INTO conversation (key, account, complete, row_digest, open_gap, epoch, observed_us)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                      ON CONFLICT (key) DO UPDATE SET complete = excluded.complete, row_digest = excluded.row_digest,
-                         open_gap = excluded.open_gap, epoch = coalesce(excluded.epoch, epoch)",
+                         open_gap = excluded.open_gap, epoch = coalesce(excluded.epoch, epoch),
+                         observed_us = excluded.observed_us",
                 )?
                 .execute(params![
                     conversation.as_bytes(),
@@ -112,6 +117,7 @@ impl Spool {
                     capture.row_digest,
                     capture.open_gap.map(GapReason::as_str),
                     capture.epoch.filter(|_| capture.recalled.is_some()).map(u64::cast_signed),
+                    capture.observed_at.as_microsecond(),
                 ])?;
             let mut remember = connection.prepare_cached(
                 "INSERT INTO captured (conversation, key, content, revision, position) VALUES (?1, ?2, ?3, ?4, ?5)

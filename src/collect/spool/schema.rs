@@ -55,4 +55,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- Under which lease a conversation was last read: under a later one the store may know more of it.
         ALTER TABLE conversation ADD COLUMN epoch INTEGER;
     ",
+}, Migration {
+    component: "spool",
+    version: 3,
+    sql: "
+        -- The time that its last reading went by: the next one goes by a later one, whatever the clock says.
+        ALTER TABLE conversation ADD COLUMN observed_us INTEGER;
+    ",
 }];

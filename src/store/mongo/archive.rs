@@ -53,6 +53,11 @@ impl<'a> Batch<'a> {
         Self { events, keys }
     }
 
+    /// How many events it holds.
+    pub(super) const fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// What the events of one key do to the version that is stored: the counts, and which event is to
     /// be written in the end, if any.
     fn replay(&self, places: &[usize], known: Option<&Version>) -> (Archived, Option<usize>) {

@@ -22,6 +22,7 @@ mod schema;
 mod tally;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,7 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::{Client, Cursor, Database};
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::StoreError;
@@ -67,6 +69,11 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// Longest life of one call, all attempts together.
 const CALL: Duration = Duration::from_secs(30);
 
+/// From this size on a batch waits for its turn, which gives the next one time to grow. Each batch costs the
+/// server two journalled commits whatever its size: two at a time were 130 events each and took all of it
+/// (docs/benchmarks.md). A few events are stored at once, beside whatever is under way.
+const LARGE: usize = 16;
+
 /// MongoDB as the store; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct MongoStore {
@@ -74,6 +81,8 @@ pub struct MongoStore {
     name: String,
     topology: Topology,
     database: Database,
+    /// Held by whoever stores a [`LARGE`] batch.
+    bulk: Arc<Mutex<()>>,
 }
 
 impl MongoStore {
@@ -94,7 +103,7 @@ impl MongoStore {
         }
         let database = connect::database(&client, &name, &topology.kind);
         patiently(|_| migrate::run(&database)).await?;
-        Ok(Self { client, name, topology, database })
+        Ok(Self { client, name, topology, database, bulk: Arc::default() })
     }
 
     /// What the server was when it was connected to.
@@ -150,6 +159,7 @@ impl Store for MongoStore {
             return Ok(Archived::default());
         }
         let batch = archive::Batch::of(batch);
+        let _turn = if batch.len() >= LARGE { Some(self.bulk.lock().await) } else { None };
         patiently(|attempt| archive::archive(&self.database, &batch, rule, now, attempt > 1)).await
     }
 
