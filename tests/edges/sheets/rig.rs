@@ -152,6 +152,7 @@ pub fn row(id: u32, version: u64) -> MirrorRow {
         up_to,
         messages: version,
         updates: 0,
+        reading: chatferry::domain::analysis::Reading::default(),
         usage: Usage::default(),
         verdict: Verdict {
             summary: Text::from(format!("=1+1 canary-chat-text {id} in version {version}\nline \"two\"")),
@@ -213,6 +214,7 @@ pub fn projection(rows: Vec<MirrorRow>) -> Projection {
             written_at: now,
             open_gaps: 0,
             dead_letters: 0,
+            analyses_wait: None,
             version: "0.1.0".to_owned(),
         },
     }
