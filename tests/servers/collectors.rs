@@ -81,7 +81,7 @@ impl Scene {
             let run = place.run(&["data", "export"]).await;
             // Nothing is there yet, or the servers are being tried again.
             let stored: Vec<Exported> =
-                run.stdout.lines().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>().ok()?;
+                run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>().ok()?;
             store_equals_site(&self.site, &stored).then_some(())
         })
         .await;
