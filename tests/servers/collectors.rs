@@ -80,8 +80,7 @@ impl Scene {
         eventually("the store holds what the site says", async || {
             let run = place.run(&["data", "export"]).await;
             // Nothing is there yet, or the servers are being tried again.
-            let stored: Vec<Exported> =
-                run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>().ok()?;
+            let stored: Vec<Exported> = run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>().ok()?;
             store_equals_site(&self.site, &stored).then_some(())
         })
         .await;
