@@ -22,6 +22,8 @@ mod budgets;
 mod embedded;
 #[path = "contract/mongo.rs"]
 mod mongo;
+#[path = "contract/mongo_versions.rs"]
+mod mongo_versions;
 #[path = "support/mongod.rs"]
 mod mongod;
 #[path = "support/rabbitmq.rs"]

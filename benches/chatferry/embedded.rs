@@ -66,6 +66,7 @@ pub async fn fill(spool: &Spool) {
         let capture = Capture {
             epoch: None,
             account: account(),
+            observed_at: jiff::Timestamp::from_second(1_795_000_000).unwrap(),
             conversation: reference(conversation),
             complete: true,
             row_digest: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chatferry::domain::event::MessageCaptured;
-use chatferry::domain::{Allowance, Analysis, Conversation, Purse, Reading, Usage};
+use chatferry::domain::{Allowance, Conversation, Purse, Usage};
 use chatferry::fault::{AnyFault, Class, Code, Scope};
 use chatferry::ports::{Archived, Budgets, ConversationFilter, Draw, Leases, Reservation, Store};
 use chatferry::store::mongo::TopologyKind;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::leases::Keeper;
 use crate::mongod::{self, Mongod};
-use crate::store::{RULE, account, all, analysis, archive, at, captured, conversation, key};
+use crate::store::{RULE, account, all, archive, at, captured, conversation, key};
 
 pub async fn connect(server: &Mongod, database: &str) -> MongoStore {
     MongoStore::connect(&settings(&server.uri(database))).await.unwrap()
@@ -72,13 +72,13 @@ mod mongo_leases {
 }
 
 /// The store, and the same database as the driver sees it, for doing what a crash leaves behind.
-async fn store_and_database() -> (MongoStore, Database) {
+pub async fn store_and_database() -> (MongoStore, Database) {
     let name = mongod::fresh_database();
     let server = mongod::shared().await;
     (connect(server, &name).await, server.client().await.database(&name))
 }
 
-fn batch(id: &str, numbers: impl Iterator<Item = i64>) -> Vec<MessageCaptured> {
+pub fn batch(id: &str, numbers: impl Iterator<Item = i64>) -> Vec<MessageCaptured> {
     numbers.map(|n| captured(id, n)).collect()
 }
 
@@ -323,27 +323,6 @@ async fn a_document_of_another_shape_is_refused() {
         let rows: Collection<Document> = database.collection(collection);
         assert!(rows.insert_one(doc! { "_id": 7 }).await.is_err(), "{collection}");
     }
-}
-
-/// Rows as they were before purses and edits.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_of_an_earlier_version_are_read() {
-    let (store, database) = store_and_database().await;
-    archive(&store, &batch("c", 0..3)).await;
-    let one = analysis("c", 2, "m", 3, 10);
-    store.save_analysis(&one).await.unwrap();
-    let rows = |name: &str| -> Collection<Document> { database.collection(name) };
-    rows("conversations").update_many(doc! {}, doc! { "$unset": { "edits": "" } }).await.unwrap();
-    let since = doc! { "$unset": { "unread": "", "content": "", "question": "", "updates": "", "usage": "" } };
-    rows("analyses").update_many(doc! {}, since).await.unwrap();
-    let found = store.latest_analysis(&conversation("c"), "m", "1").await.unwrap().unwrap();
-    assert_eq!((found.id, found.reading, found.updates), (one.id, Reading::default(), 0));
-    let due = store.due(at(100_000), 1).await.unwrap().remove(0);
-    store.requested(&due.conversation, &due.up_to, due.edits).await.unwrap();
-    assert!(store.due(at(100_000), 1).await.unwrap().is_empty());
-    // Made anew of what it says now, it takes the old one's place.
-    let renewed = Analysis { created_at: at(20), ..one };
-    assert!(store.save_analysis(&renewed).await.unwrap());
 }
 
 async fn refusal(uri: &str) -> AnyFault {

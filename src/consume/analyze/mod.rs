@@ -7,11 +7,11 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`case`] | a conversation as it was read, and the question about it |
-//! | [`plan`] | what to ask an analyst that remembers; pure |
-//! | [`gate`] | which messages need no analysis; pure |
-//! | [`purse`] | what it may cost |
-//! | [`waiting`] | which requests wait for a budget |
+//! | `case` | a conversation as it was read, and the question about it |
+//! | `plan` | what to ask an analyst that remembers; pure |
+//! | `gate` | which messages need no analysis; pure |
+//! | `purse` | what it may cost |
+//! | `waiting` | which requests wait for a budget |
 
 mod case;
 mod gate;
