@@ -72,7 +72,6 @@ pub async fn fill(spool: &Spool) {
             row_digest: None,
             recalled: None,
             events,
-            observed_at: jiff::Timestamp::now(),
             open_gap: None,
             gaps: Vec::new(),
         };
