@@ -220,7 +220,7 @@ impl Reader {
         let quiet = self.duration(&table::ANALYSIS_QUIET);
         let max_wait = self.duration(&table::ANALYSIS_MAX_WAIT);
         let ai = self.ai(data_dir.as_deref());
-        let budgets = self.budgets();
+        let budgets = self.budgets(ai.as_ref());
         let pass_interval = self.duration(&table::PASS_INTERVAL);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
         let lease_ttl = self.duration(&table::LEASE_TTL);
@@ -292,17 +292,34 @@ impl Reader {
         Some(MirrorSettings { workbook: sheet.is_none() || workbook == "on", sheet })
     }
 
-    fn budgets(&mut self) -> BudgetLimits {
+    /// What analyses may cost. `ai`: the service, `Some(None)` for the built-in analyst; `None` where its settings have
+    /// a problem, which is told already.
+    fn budgets(&mut self, ai: Option<&Option<AiSettings>>) -> BudgetLimits {
         use table::budget;
         let mut allowance = |tokens, cost| Allowance {
             tokens: self.optional(tokens, value::parse_tokens),
             cost_micros: self.optional(cost, Money::parse).map(|money| money.0),
         };
-        BudgetLimits {
+        let limits = BudgetLimits {
             conversation_day: allowance(&budget::CONVERSATION_DAY_TOKENS, &budget::CONVERSATION_DAY_COST),
             account_day: allowance(&budget::ACCOUNT_DAY_TOKENS, &budget::ACCOUNT_DAY_COST),
             month: allowance(&budget::MONTH_TOKENS, &budget::MONTH_COST),
+        };
+        for setting in budget::ALL {
+            let is_cost = setting.kind == Kind::Money;
+            let (complaint, fix) = match ai.map(Option::as_ref) {
+                Some(None) => ("has no effect: the built-in analyst costs nothing", "set AI_PROVIDER, or remove this"),
+                Some(Some(ai)) if is_cost && ai.is_priceless() => {
+                    let fix = "set AI_PRICE_INPUT and AI_PRICE_OUTPUT, or limit the tokens instead";
+                    ("has no effect: without prices nothing is known to cost anything", fix)
+                }
+                _ => continue,
+            };
+            if self.is_set(setting) {
+                self.problem(setting, complaint.to_owned(), "nothing".to_owned(), fix);
+            }
         }
+        limits
     }
 
     fn duration(&mut self, setting: &'static table::Setting) -> Option<Duration> {

@@ -54,7 +54,8 @@ fn budgets_are_limits_only_where_they_are_set() {
     assert_eq!(Case::new().load().unwrap().budgets, BudgetLimits::default());
     let case = Case::new()
         .toml("\n[ai.budget]\nmonth_cost = \"12.5\"\nconversation_day_tokens = 5000\n")
-        .env(&[("AI_BUDGET_MONTH_TOKENS", "2M"), ("AI_BUDGET_ACCOUNT_DAY_TOKENS", "200k")]);
+        .env(&[("AI_BUDGET_MONTH_TOKENS", "2M"), ("AI_BUDGET_ACCOUNT_DAY_TOKENS", "200k")])
+        .env(&[("AI_API_URL", "http://127.0.0.1:1/v1"), ("AI_MODEL", "m"), ("AI_PRICE_INPUT", "0.15")]);
     let config = case.load().unwrap();
     let allowance = |tokens, cost_micros| Allowance { tokens, cost_micros };
     assert_eq!(config.budgets.month, allowance(Some(2_000_000), Some(12_500_000)));
@@ -63,6 +64,16 @@ fn budgets_are_limits_only_where_they_are_set() {
     assert_eq!(listed(&config, "AI_BUDGET_MONTH_COST").0, "12.50");
     let problems = Case::new().env(&[("AI_BUDGET_MONTH_COST", "2,50")]).load().unwrap_err().to_string();
     assert!(problems.contains("AI_BUDGET_MONTH_COST"), "{problems}");
+}
+
+#[test]
+fn a_budget_that_limits_nothing_is_refused() {
+    let budgets = [("AI_BUDGET_MONTH_COST", "5"), ("AI_BUDGET_MONTH_TOKENS", "2M")];
+    let problems = Case::new().env(&budgets).problems();
+    assert_eq!(problems, ["AI_BUDGET_MONTH_TOKENS @ environment", "AI_BUDGET_MONTH_COST @ environment"]);
+    let service = [("AI_API_URL", "http://127.0.0.1:1/v1"), ("AI_MODEL", "m")];
+    let problems = Case::new().env(&budgets).env(&service).problems();
+    assert_eq!(problems, ["AI_BUDGET_MONTH_COST @ environment"], "without prices");
 }
 
 #[test]

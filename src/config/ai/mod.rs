@@ -12,7 +12,7 @@ use url::Url;
 
 use self::reading::{is_header_value, is_loopback};
 use super::secret;
-use super::value::Shown;
+use super::value::{Money, Shown};
 
 mod reading;
 
@@ -71,21 +71,17 @@ impl ApiKey {
     }
 }
 
+/// More than anything costs, so that a price in millionths is noticed.
+const MOST: Price = Price(10_000_000_000);
+
 /// What a million tokens cost, in millionths of the currency.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price(pub u64);
 
 impl Price {
     /// An amount with a point and at most six decimals.
     pub fn parse(text: &str) -> Option<Self> {
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(whole) || !is_number(decimals) || decimals.len() > 6 {
-            return None;
-        }
-        let micros =
-            whole.parse::<u64>().ok()?.checked_mul(1_000_000)? + format!("{decimals:0<6}").parse::<u64>().ok()?;
-        (micros <= 10_000_000_000).then_some(Self(micros))
+        Money::parse(text).map(|money| Self(money.0)).filter(|price| *price <= MOST)
     }
 }
 
@@ -137,6 +133,11 @@ pub struct AiSettings {
 }
 
 impl AiSettings {
+    /// True if no price is known.
+    pub fn is_priceless(&self) -> bool {
+        (self.price_input, self.price_output) == (Price(0), Price(0))
+    }
+
     /// The settings of a service at this address without anything else set.
     pub fn new(provider: AiProvider, url: Url, model: impl Into<String>) -> Self {
         Self {

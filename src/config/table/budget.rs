@@ -72,3 +72,13 @@ pub static MONTH_COST: Setting = Setting {
     obtain: MONTH,
     ..ROW
 };
+
+/// All of them.
+pub const ALL: [&Setting; 6] = [
+    &CONVERSATION_DAY_TOKENS,
+    &CONVERSATION_DAY_COST,
+    &ACCOUNT_DAY_TOKENS,
+    &ACCOUNT_DAY_COST,
+    &MONTH_TOKENS,
+    &MONTH_COST,
+];
