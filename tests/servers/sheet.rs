@@ -28,7 +28,8 @@ fn shown(google: &Google) -> Option<Vec<(String, String)>> {
     let state = google.state();
     let tab = state.book.tab("Conversations")?;
     let (key, messages) = (tab.column("key"), tab.column("messages"));
-    let rows = (1..tab.used()).map(|row| (crate::google::shown(tab.get(row, key)), crate::google::shown(tab.get(row, messages))));
+    let rows = (1..tab.used())
+        .map(|row| (crate::google::shown(tab.get(row, key)), crate::google::shown(tab.get(row, messages))));
     let rows: Vec<(String, String)> = rows.filter(|(key, _)| !key.is_empty()).collect();
     let keys: BTreeSet<&String> = rows.iter().map(|(key, _)| key).collect();
     (keys.len() == rows.len()).then_some(rows)
