@@ -8,7 +8,7 @@
 //! | [`layout`], [`a1`], [`value`] | columns by header text, ranges, cells; pure |
 //! | [`setup`], [`status`] | how the tabs are made, what `_status` shows; pure |
 //! | [`compare`] | the sheet against the store, cell by cell |
-//! | [`client`], `tokens`, `answer` | the typed client, with what it lacks; the wall for its errors |
+//! | `client`, `tokens`, `answer` | the typed client, with what it lacks; the wall for its errors |
 //! | [`gate`] | our own quota, and the wait after a failure |
 //!
 //! **How it stays right** though people sort, insert and delete while it writes and answers get lost: the key column is
