@@ -41,7 +41,8 @@ async fn until_it_shows(rig: &Rig, google: &Google) {
         let mut wanted: Vec<(String, String)> =
             wanted.into_iter().map(|c| (c.key.to_string(), c.messages.to_string())).collect();
         let mut shown = shown(google)?;
-        (wanted.sort(), shown.sort());
+        wanted.sort();
+        shown.sort();
         (wanted == shown && !wanted.is_empty()).then_some(())
     })
     .await;
