@@ -80,6 +80,28 @@ async fn a_mirror_that_is_not_ours_is_reported_and_stops_nothing() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_waits_for_a_human_is_not_pestered_with_every_event() {
+    let rig = Rig::new().await;
+    let sheet = Arc::new(Sheet::default());
+    let refused = || AnyFault::from(Injected(Class::Permanent, Scope::Process));
+    sheet.faults.lock().unwrap().extend([refused(), refused()]);
+    let mirroring = mirroring(&rig, &sheet, Duration::ZERO);
+    rig.runner(mirroring.clone()).spawn();
+    for number in 0..5 {
+        rig.publish([change(number)]).await;
+        rig.empty(Queue::Mirror).await;
+    }
+    assert_eq!((sheet.faults.lock().unwrap().len(), sheet.writes()), (1, 0), "one look, and no more for a while");
+    assert!(mirroring.state().borrow().fault.as_ref().is_some_and(|fault| fault.is_parked));
+    sheet.faults.lock().unwrap().clear();
+    mirroring.rebuild().await.unwrap();
+    rig.publish([change(9)]).await;
+    rig.empty(Queue::Mirror).await;
+    assert_eq!(sheet.writes(), 2, "a write that went well ends it");
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn it_is_written_at_the_start_and_again_although_no_event_came() {
     let rig = Rig::new().await;
     let sheet = Arc::new(Sheet::default());

@@ -114,6 +114,22 @@ async fn a_conversation_that_left_the_store_leaves_the_sheet_and_its_notes_stay(
 }
 
 #[tokio::test]
+async fn a_conversation_that_left_is_gone_although_rows_were_sorted_between_our_read_and_our_write() {
+    let mut rig = edited(|_| ()).await;
+    rig.projection.rows.remove(2);
+    let mut calls = 0;
+    rig.google.state().meddler = Some(Box::new(move |book| {
+        calls += 1;
+        if calls == 2 {
+            let tab = book.edit(TAB);
+            tab.sort_by(tab.column("person"), false);
+        }
+    }));
+    rig.write().await.unwrap();
+    rig.assert_right();
+}
+
+#[tokio::test]
 async fn a_column_that_arrives_between_our_read_and_our_write_is_noticed_and_the_row_written_again() {
     let mut rig = edited(|_| ()).await;
     let mut calls = 0;

@@ -144,7 +144,7 @@ async fn settle(rig: &mut Rig) {
 
 #[tokio::test]
 async fn two_hundred_rounds_with_a_person_and_a_bad_line() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         rounds(seed).await;
     }
 }
