@@ -19,7 +19,7 @@ use crate::consume::projection;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Lifecycle};
 use crate::mirror::Difference;
-use crate::ports::{Projection, Shown, SystemClock};
+use crate::ports::{self, Projection, Shown, SystemClock};
 use crate::telemetry::Counters;
 
 /// The names of the mirrors.
@@ -155,7 +155,7 @@ impl Mirrors<'_> {
             let at = self.at(WORKBOOK);
             standing.push(Standing { name: WORKBOOK, at, last_write, written_by: None, fault: None });
         }
-        let shown = self.records.store.mirrored().await?;
+        let shown = self.records.store.mirrored(self.target()).await?;
         let wanted = self.projection.fingerprints();
         let waiting = wanted.iter().filter(|(key, fingerprint)| shown.get(*key) != Some(*fingerprint)).count();
         if as_json {
@@ -166,6 +166,11 @@ impl Mirrors<'_> {
             out::line(&format!("{waiting} of {all} conversations wait to be shown as they are now"));
         }
         if standing.iter().any(|mirror| mirror.fault.is_some()) { Err(Failure::told(exit::FAULTS)) } else { Ok(()) }
+    }
+
+    /// Under which name it is noted what is shown: the sheet's, wherever there is one.
+    fn target(&self) -> &str {
+        self.config.mirror.sheet.as_ref().map_or(ports::WORKBOOK, |sheet| &sheet.sheet_id)
     }
 
     /// Who holds the sheet's lease.
@@ -200,7 +205,7 @@ impl Mirrors<'_> {
                 Some(owner) => return Err(self.hand_over(&owner).await?),
                 None => {
                     self.inspection.rebuild_sheet(&self.tenure(), &self.projection).await?;
-                    self.records.store.save_mirrored(&self.projection.fingerprints()).await?;
+                    self.records.store.save_mirrored(self.target(), &self.projection.fingerprints()).await?;
                 }
             }
         }
@@ -215,7 +220,7 @@ impl Mirrors<'_> {
 
     /// The holder of the lease finds nothing noted as shown, and writes every row anew.
     async fn hand_over(&self, owner: &str) -> Result<Failure, Failure> {
-        self.records.store.save_mirrored(&Shown::new()).await?;
+        self.records.store.save_mirrored(self.target(), &Shown::new()).await?;
         Ok(Failure::said(
             format!(
                 "chatferry: the sheet is written by another process ({owner}), which will write every row anew at its next look, \

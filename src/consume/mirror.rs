@@ -170,13 +170,13 @@ impl Mirroring {
         let mut projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
         projection.status.analyses_wait =
             self.analyses_wait(&projection.status.accounts).await.map_err(Refusal::Source)?;
-        let shown = self.store.mirrored().await.map_err(Refusal::Source)?;
+        let shown = self.store.mirrored(self.mirror.target()).await.map_err(Refusal::Source)?;
         let written = self.mirror.write(&projection, &shown).await;
         let outcome = written.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
         crash_point(CrashPoint::MirrorWritten);
         let wanted = projection.fingerprints();
         if wanted != shown {
-            self.store.save_mirrored(&wanted).await.map_err(Refusal::Source)?;
+            self.store.save_mirrored(self.mirror.target(), &wanted).await.map_err(Refusal::Source)?;
         }
         Ok(outcome)
     }
@@ -204,7 +204,7 @@ impl Mirroring {
     /// As the store's and the bus's.
     pub async fn is_current(&self) -> Result<bool, AnyFault> {
         let wanted = projection::load(&*self.store, &*self.bus, &*self.clock).await?;
-        Ok(wanted.fingerprints() == self.store.mirrored().await?)
+        Ok(wanted.fingerprints() == self.store.mirrored(self.mirror.target()).await?)
     }
 
     /// [`Self::reconcile`] until the soft stop, as a task of the lifecycle.

@@ -217,4 +217,8 @@ impl Mirror for GoogleSheet {
         let result = cycle::run(&self.client, &mut memory, &task, &|| self.permitted()).await;
         Ok(self.concluded(&mut memory, projection, result).await?)
     }
+
+    fn target(&self) -> &str {
+        &self.client.settings().sheet_id
+    }
 }

@@ -201,7 +201,7 @@ async fn a_sheet_that_another_process_writes_is_left_to_it() {
     let run = mirror(&google, &place, &["rebuild"], 75).await;
     assert!(run.stderr.contains("somebody else") && run.stderr.contains("sheet-held"), "{}", run.stderr);
     assert_eq!(google.state().bodies.len(), writes);
-    assert_eq!(store.mirrored().await.unwrap().len(), 0, "the holder will find that all is to be written");
+    assert_eq!(store.mirrored(SHEET_ID).await.unwrap().len(), 0, "the holder will find that all is to be written");
     drop(store);
     database.close().await;
 }
