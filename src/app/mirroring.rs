@@ -50,6 +50,12 @@ impl Mirrors {
         Ok(Self { sheet, has_workbook: config.mirror.workbook })
     }
 
+    /// How often it is looked whether something is to be written although no event came: a look at a sheet that shows
+    /// everything costs no request.
+    pub fn look_every(&self) -> Duration {
+        if self.sheet.is_some() { google::status::LOOK_EVERY } else { workbook::HEARTBEAT }
+    }
+
     /// The mirror of a process whose data is in this directory.
     pub fn mirror(&self, data_dir: &Path) -> Arc<dyn Mirror> {
         let near = || Arc::new(Workbook::new(data_dir)) as Arc<dyn Mirror>;
@@ -125,5 +131,17 @@ impl Keeping {
         let runner = runner.with_journal(self.journal.clone()).run();
         futures::join!(runner, self.mirroring.reconcile(&held.stop));
         self.sheet.withdraw();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_looked_at_often_enough_for_its_word_on_a_dead_daemon() {
+        let no_sheet = Mirrors { sheet: None, has_workbook: true };
+        assert_eq!(no_sheet.look_every(), workbook::HEARTBEAT);
+        assert!(google::status::LOOK_EVERY * 2 < google::status::HEARTBEAT);
     }
 }

@@ -322,8 +322,9 @@ async fn notes_of_a_mirror_that_name_no_target_are_forgotten() {
     drop(store);
     let notes: Collection<Document> = database.collection("mirror_rows");
     let hash = Binary { subtype: BinarySubtype::Generic, bytes: vec![1; 16] };
-    let nameless = doc! { "_id": "0123456789abcdef0123456789abcdef", "hash": &hash };
-    let named = doc! { "_id": "workbook/0123456789abcdef0123456789abcdef", "hash": &hash };
+    let key = conversation("7").to_string();
+    let nameless = doc! { "_id": &key, "hash": &hash };
+    let named = doc! { "_id": format!("workbook/{key}"), "hash": &hash };
     notes.insert_many([nameless, named]).await.unwrap();
     let migrations: Collection<Document> = database.collection("schema_migrations");
     migrations.delete_one(doc! { "_id": "store-3" }).await.unwrap();
