@@ -16,6 +16,7 @@ use super::client::{Client, Render};
 use super::error::{SheetError, Step};
 use super::gate::Setbacks;
 use super::layout::{Layout, Misfit};
+use super::notice::Noticed;
 use super::plan::{self, Planned, Seen, Update, Want};
 use super::setup::{self, Kind, Tab};
 use super::status::{self, Told};
@@ -59,8 +60,17 @@ pub(super) struct Memory {
     /// What was written last, and where our columns stood then.
     last: Option<(Layout, Vec<ConversationKey>)>,
     told: Option<Told>,
+    /// What `_status` says while rows can't be written.
+    pub noticed: Option<Noticed>,
     /// The wait after failures.
     pub setbacks: Setbacks,
+}
+
+impl Memory {
+    /// `_status` does not say what it would after a write of rows.
+    pub fn forget_status(&mut self) {
+        self.told = None;
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -188,6 +198,7 @@ async fn lap(
     memory.is_in_doubt = false;
     memory.doubtful.clear();
     if tells {
+        memory.noticed = None;
         memory.told = Some(Told::of(status));
     }
     Ok(Lap::Done)
