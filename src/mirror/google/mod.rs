@@ -135,6 +135,15 @@ impl GoogleSheet {
     }
 
     async fn look_over(&self) -> Result<(bool, Option<Timestamp>), SheetError> {
+        let found = self.look_through().await?;
+        match self.client.write_nothing().await {
+            // Whatever else Google thinks of an empty write: who may not write is told so first.
+            Ok(()) | Err(SheetError::Refused { .. }) => Ok(found),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look_through(&self) -> Result<(bool, Option<Timestamp>), SheetError> {
         let spreadsheet = self.client.tabs().await?;
         let mut is_set_up = true;
         for kind in [Kind::Conversations, Kind::Status] {
