@@ -212,7 +212,11 @@ impl App {
             Some(lease) if lease.owner != self.identity => {
                 Err(CollectError::HeldElsewhere { account: account.to_string(), holder: lease.owner }.into())
             }
-            _ => Ok(Held { epoch: None, stop: self.lifecycle.soft.child_token() }),
+            _ => Ok(Held {
+                epoch: None,
+                stop: self.lifecycle.soft.child_token(),
+                lost: tokio_util::sync::CancellationToken::new(),
+            }),
         }
     }
 

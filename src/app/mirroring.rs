@@ -113,6 +113,15 @@ struct Keeping {
     counters: Arc<Counters>,
 }
 
+/// Takes the permission to write back when it is dropped.
+struct Withdrawn<'a>(&'a GoogleSheet);
+
+impl Drop for Withdrawn<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
 impl Keeping {
     /// Writes the sheet whenever its lease can be had, until the stop. Who does not have it takes no event from the
     /// queue either: they wait there for the one who does.
@@ -122,15 +131,16 @@ impl Keeping {
     }
 
     async fn hold(&self, held: Held) {
-        let (lost, stop) = (held.stop.clone(), self.tenure.lifecycle.soft.clone());
-        // At a stop the lease is still ours, and the last events should still show.
-        self.sheet.permit(Arc::new(move || !lost.is_cancelled() || stop.is_cancelled())).await;
+        // Not the stop: while one is under way the lease is still ours, and the last events should still show.
+        let lost = held.lost.clone();
+        self.sheet.permit(Arc::new(move || !lost.is_cancelled())).await;
+        // Also where this is dropped because it did not let go in time.
+        let _withdrawn = Withdrawn(&self.sheet);
         let part = self.tenure.lifecycle.part(held.stop.clone());
         let handler: Arc<dyn Handler> = self.mirroring.clone();
         let runner = Runner::new(self.bus.clone(), handler, part, self.counters.clone());
         let runner = runner.with_journal(self.journal.clone()).run();
         futures::join!(runner, self.mirroring.reconcile(&held.stop));
-        self.sheet.withdraw();
     }
 }
 
