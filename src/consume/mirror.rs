@@ -160,6 +160,11 @@ impl Mirroring {
         written
     }
 
+    /// True if the last attempt found a mirror that no repetition will mend.
+    pub fn waits_for_human(&self) -> bool {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// True while a mirror that waits for a human has been looked at so lately that nobody can have mended it.
     fn is_parked(&self) -> bool {
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
