@@ -202,7 +202,7 @@ impl Mirrors<'_> {
             match self.holder().await? {
                 // What is right needs no writing, and so no lease.
                 Some(_) if is_sound(SHEET) => {}
-                Some(owner) => return Err(self.hand_over(&owner).await?),
+                Some(owner) => return Err(self.hand_over(&owner, &before).await?),
                 None => {
                     self.inspection.rebuild_sheet(&self.tenure(), &self.projection).await?;
                     self.records.store.save_mirrored(self.target(), &self.projection.fingerprints()).await?;
@@ -218,14 +218,23 @@ impl Mirrors<'_> {
         if is_equal(&after) { Ok(()) } else { Err(Failure::told(exit::FAULTS)) }
     }
 
-    /// The holder of the lease finds nothing noted as shown, and writes every row anew.
-    async fn hand_over(&self, owner: &str) -> Result<Failure, Failure> {
-        self.records.store.save_mirrored(self.target(), &Shown::new()).await?;
+    /// The holder of the lease finds noted that every row shows nothing that it should, rows of conversations that the
+    /// store does not hold included: it writes the ones anew, and empties the others.
+    async fn hand_over(&self, owner: &str, compared: &[Compared]) -> Result<Failure, Failure> {
+        let shown = self.records.store.mirrored(self.target()).await?;
+        let found = compared.iter().filter(|mirror| mirror.name == SHEET).flat_map(|mirror| &mirror.differences);
+        let orphans = found.filter_map(|difference| match difference {
+            Difference::Orphan { key, .. } => Some(*key),
+            _ => None,
+        });
+        let doubtful: Shown = shown.into_keys().chain(orphans).map(|key| (key, [0; 16])).collect();
+        self.records.store.save_mirrored(self.target(), &doubtful).await?;
         Ok(Failure::said(
             format!(
                 "chatferry: the sheet is written by another process ({owner}), which will write every row anew at its next look, \
-                 within ten minutes [sheet-held]\n  what to do: call `chatferry mirror verify` then; rows that belong to nobody \
-                 are emptied only by a rebuild while no other process writes the sheet."
+                 within two minutes, and empty those of conversations that the store does not hold [sheet-held]\n  what to do: call \
+                 `chatferry mirror verify` then; rows that lost their key are emptied only by a rebuild while no other \
+                 process writes the sheet."
             ),
             exit::TRY_LATER,
         ))
