@@ -277,19 +277,25 @@ async fn look(client: &Client, memory: &mut Memory, title: &str, further: bool) 
             .first()
             .map(|column| column.iter().map(|cell| text(Some(cell))).collect())
             .unwrap_or_default();
+        let keyed = keys.iter().rposition(|text| !text.trim().is_empty()).map_or(1, |index| index + 1);
         // One answer is of one moment: a key column that does not begin with its own header is no answer to this.
         if keys.first().map(|text| text.trim()) != Some(Column::Key.header()) {
             return Err(garbled(Step::Read));
         }
-        return Ok(Seen { layout, keys, typed: further.then(|| last_typed(typed)) });
+        return Ok(Seen { layout, keys, typed: further.then(|| last_typed(typed, keyed, now.1)) });
     }
     Err(SheetError::TabGone)
 }
 
-/// The last row in which a person typed something.
-fn last_typed(others: &[ValueRange]) -> usize {
+/// The last row in which a person typed something, but for columns that are filled from the last row of ours to the end
+/// of the grid: a formula spills there, and would do so again into every row that the tab grows by.
+fn last_typed(others: &[ValueRange], keyed: usize, height: Option<usize>) -> usize {
+    let is_spill = |column: &&Vec<Value>| {
+        let below = column.get(keyed..).unwrap_or_default();
+        height.is_some_and(|height| height > keyed && column.len() >= height) && !below.iter().any(value::is_idle)
+    };
     let last = |column: &Vec<Value>| column.iter().rposition(|cell| !value::is_idle(cell)).map_or(0, |index| index + 1);
-    others.iter().flat_map(columns).map(last).max().unwrap_or(0)
+    others.iter().flat_map(columns).filter(|column| !is_spill(column)).map(last).max().unwrap_or(0)
 }
 
 fn columns(range: &ValueRange) -> &[Vec<Value>] {

@@ -208,3 +208,20 @@ async fn while_rows_cant_be_written_the_sheet_itself_says_so() {
     assert!(!line[2].as_str().unwrap().contains("NOT WRITTEN"), "{line:?}");
     rig.assert_right();
 }
+
+#[tokio::test]
+async fn a_formula_that_spills_to_the_end_of_the_grid_does_not_push_rows_there() {
+    let mut rig = edited(|tab| {
+        for row in 1..tab.rows {
+            tab.set(row, 20, format!("spilled {row}").into());
+        }
+        tab.set(11, 22, "my total".into());
+    })
+    .await;
+    let height = rig.google.state().book.tab(TAB).unwrap().rows;
+    rig.show(rows(7)).await;
+    let state = rig.google.state();
+    let tab = state.book.tab(TAB).unwrap();
+    assert_eq!(tab.rows, height, "it need not grow");
+    assert_eq!(super::rig::keys(tab)[&row(7, 1).conversation.key.to_string()], [13]);
+}
