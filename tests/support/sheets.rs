@@ -61,6 +61,8 @@ pub enum Mishap {
     Empty,
     /// It is done, and the answer is an object without anything in it.
     Hollow,
+    /// Nobody answers, and a write is done only after the next one.
+    Late,
     /// Nobody answers.
     Silence,
     /// Of a write the last range is left out, and the answer counts what was done.
@@ -120,6 +122,8 @@ pub struct State {
     pub asked_tokens: usize,
     /// Refusals of requests that Google would not have understood: there should be none.
     pub misunderstood: Vec<String>,
+    /// A write that is done after the next one.
+    pub late: Option<String>,
     origin: String,
     sent: VecDeque<(bool, Instant)>,
 }
@@ -153,6 +157,7 @@ impl Google {
             bodies: Vec::new(),
             asked_tokens: 0,
             misunderstood: Vec::new(),
+            late: None,
             origin: address.clone(),
             sent: VecDeque::new(),
         };
@@ -268,6 +273,10 @@ impl State {
             }
             Some(Mishap::Page(status)) => return Reply::page(status),
             Some(Mishap::Reset) => return Reply::fated(Fate::Reset),
+            Some(Mishap::Late) => {
+                self.late = Some(request.body.clone());
+                return Reply::fated(Fate::Silence);
+            }
             Some(Mishap::Silence) => return Reply::fated(Fate::Silence),
             Some(Mishap::Lost | Mishap::Cut | Mishap::Empty | Mishap::Hollow | Mishap::Half | Mishap::Uncounted)
             | None => {}
@@ -293,6 +302,9 @@ impl State {
                 return api::error(status, word, &message, "");
             }
         };
+        if let Some(body) = self.late.take_if(|_| method == "values.batchUpdate") {
+            let _ = api::write(&mut self.book, &body, false);
+        }
         self.log.last_mut().unwrap().1 = true;
         match mishap {
             Some(Mishap::Lost) => reply.fate = Fate::Reset,

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::a1;
 use super::answer::garbled;
 use super::client::{Client, Render};
-use super::cycle;
 use super::error::{SheetError, Step};
 use super::layout::Layout;
+use super::ours;
 use super::plan;
 use super::setup::{self, Kind};
 use super::value;
@@ -48,6 +48,15 @@ pub(super) fn strays(differences: &[Difference]) -> Strays {
     strays
 }
 
+/// Conversations that do not stand in the sheet as this says, once each.
+pub(super) async fn doubts(client: &Client, projection: &Projection) -> Result<Vec<ConversationKey>, SheetError> {
+    let found = compare(client, projection).await?.into_iter().filter_map(|difference| match difference {
+        Difference::Missing { key } | Difference::Doubled { key, .. } | Difference::Differs { key, .. } => Some(key),
+        Difference::Orphan { .. } | Difference::Keyless { .. } | Difference::Absent { .. } => None,
+    });
+    Ok(found.collect())
+}
+
 fn absent() -> Difference {
     Difference::Absent { what: format!("the tab {}", Kind::Conversations.title()) }
 }
@@ -56,7 +65,7 @@ fn absent() -> Difference {
 pub(super) async fn compare(client: &Client, projection: &Projection) -> Result<Vec<Difference>, SheetError> {
     let spreadsheet = client.tabs().await?;
     let Some(sheet) = setup::find(&spreadsheet, Kind::Conversations) else { return Ok(vec![absent()]) };
-    if !cycle::is_ours(client, Kind::Conversations, sheet).await? {
+    if !ours::is_ours(client, Kind::Conversations, sheet).await? {
         return Ok(vec![absent()]);
     }
     let tab = setup::tab(sheet).ok_or(garbled(Step::Tabs))?;

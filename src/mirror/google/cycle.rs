@@ -6,17 +6,20 @@
 //! of it is no longer true shows itself in the read, or in a refusal, and is looked up again.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
-use google_sheets4::api::{Sheet, ValueRange};
+use google_sheets4::api::ValueRange;
 use serde_json::Value;
 
 use super::a1;
 use super::answer::garbled;
 use super::client::{Client, Render};
+use super::compare;
 use super::error::{SheetError, Step};
 use super::gate::Setbacks;
 use super::layout::{Layout, Misfit};
 use super::notice::Noticed;
+use super::ours;
 use super::plan::{self, Planned, Seen, Update, Want};
 use super::setup::{self, Kind, Tab};
 use super::status::{self, Told};
@@ -60,6 +63,10 @@ pub(super) struct Memory {
     /// What was written last, and where our columns stood then.
     last: Option<(Layout, Vec<ConversationKey>)>,
     told: Option<Told>,
+    /// When all that is ours must be read once: nobody knows whether it still shows what was noted.
+    pub audit: Option<Instant>,
+    /// For how many conversations a tab is made.
+    pub expected: usize,
     /// What `_status` says while rows can't be written.
     pub noticed: Option<Noticed>,
     /// The wait after failures.
@@ -101,9 +108,16 @@ pub(super) async fn run(
     permitted: Permitted<'_>,
 ) -> Result<(), SheetError> {
     let rows = &task.projection.rows;
+    memory.expected = rows.len();
     let wanted: Vec<Want<'_>> = rows.iter().map(|row| Want { row, fingerprint: row.fingerprint() }).collect();
     let mut noted = task.shown.clone();
     noted.extend(memory.certain.iter().map(|(key, fingerprint)| (*key, *fingerprint)));
+    if memory.audit.is_some_and(|at| at <= Instant::now()) {
+        if !noted.is_empty() {
+            memory.doubtful.extend(compare::doubts(client, task.projection).await?);
+        }
+        memory.audit = None;
+    }
     // Nobody knows what these show: nothing that is wanted. One that is not wanted any more may stand there all the same.
     noted.extend(memory.doubtful.iter().map(|key| (*key, NOTHING)));
     let is_shown = || {
@@ -176,7 +190,12 @@ async fn lap(
         memory.told = None;
         memory.doubtful.extend(plan.shows.iter().map(|(key, _)| *key));
         memory.last = Some((seen.layout.clone(), plan.shows.iter().map(|(key, _)| *key).collect()));
-        let (written, cells) = client.write(&plan.updates).await?;
+        let (written, cells) = client.write(&plan.updates).await.inspect_err(|error| {
+            // Google may still do it, after our next write.
+            if matches!(error, SheetError::Unavailable { .. }) {
+                memory.audit = Some(Instant::now() + client.limits().late);
+            }
+        })?;
         let filled =
             plan.updates.iter().flat_map(|update| &update.values).flatten().filter(|cell| **cell != "").count();
         if (written < asked || cells < filled) && !stands(client, &plan.updates).await? {
@@ -236,7 +255,8 @@ async fn make_room(
     }
     permitted()?;
     let more = (rows - tab.rows).div_ceil(setup::ROWS) * setup::ROWS;
-    client.change(vec![setup::grow(tab.id, more)]).await?;
+    let ours = memory.layout.as_ref().filter(|_| kind == Kind::Conversations);
+    client.change(setup::grow(tab, more, ours)).await?;
     tab.rows += more;
     Ok(())
 }
@@ -298,11 +318,11 @@ fn last_typed(others: &[ValueRange], keyed: usize, height: Option<usize>) -> usi
     others.iter().flat_map(columns).filter(|column| !is_spill(column)).map(last).max().unwrap_or(0)
 }
 
-fn columns(range: &ValueRange) -> &[Vec<Value>] {
+pub(super) fn columns(range: &ValueRange) -> &[Vec<Value>] {
     range.values.as_deref().unwrap_or_default()
 }
 
-fn text(cell: Option<&Value>) -> String {
+pub(super) fn text(cell: Option<&Value>) -> String {
     match cell {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
@@ -327,16 +347,17 @@ pub(super) async fn open_tabs(
     let mut found = Vec::new();
     for kind in [Kind::Conversations, Kind::Status] {
         let sheet = setup::find(&spreadsheet, kind);
+        let rows = setup::rows_for(kind, memory.expected);
         let tab = match sheet {
             None => {
-                requests.extend(setup::make(kind, None));
-                setup::planned(kind)
+                requests.extend(setup::make(kind, None, rows));
+                setup::planned(kind, rows)
             }
             Some(sheet) => {
                 let mut tab = setup::tab(sheet).ok_or(garbled(Step::Tabs))?;
-                if !is_ours(client, kind, sheet).await? {
-                    requests.extend(setup::make(kind, Some(sheet)));
-                    tab.rows = tab.rows.max(setup::ROWS);
+                if !ours::is_ours(client, kind, sheet).await? {
+                    requests.extend(setup::make(kind, Some(sheet), rows));
+                    tab.rows = tab.rows.max(rows);
                     tab.columns = tab.columns.max(COLUMNS.len());
                 }
                 tab
@@ -360,41 +381,4 @@ pub(super) struct OpenTabs {
     pub conversations: Tab,
     /// Whether the rest can be trusted.
     pub status: Tab,
-}
-
-/// True if a tab was made by us, false if it is empty.
-///
-/// # Errors
-/// [`SheetError::Columns`] if it was ours before somebody changed its headers, [`SheetError::Foreign`] if it never was.
-pub(super) async fn is_ours(client: &Client, kind: Kind, sheet: &Sheet) -> Result<bool, SheetError> {
-    let tab = setup::tab(sheet).ok_or(garbled(Step::Tabs))?;
-    if kind == Kind::Status && tab.id == kind.id() {
-        return Ok(true);
-    }
-    let read = client.read(&[a1::row(&tab.title, 1)], Render::Rows).await?;
-    let first: Vec<String> = read
-        .first()
-        .and_then(|range| columns(range).first())
-        .map(|row| row.iter().map(|cell| text(Some(cell))).collect())
-        .unwrap_or_default();
-    let misfit = match kind {
-        Kind::Status if first.first().is_some_and(|text| text == status::FIRST_FACT) => return Ok(true),
-        Kind::Status => Misfit::Blank,
-        Kind::Conversations => match Layout::find(&first) {
-            Ok(_) => return Ok(true),
-            Err(misfit) => misfit,
-        },
-    };
-    if first.iter().all(|text| text.trim().is_empty()) {
-        let whole = client.read(&[a1::whole(&tab.title)], Render::Rows).await?;
-        let is_empty = whole.iter().flat_map(columns).flatten().all(|cell| text(Some(cell)).trim().is_empty());
-        if is_empty {
-            return Ok(false);
-        }
-    }
-    let is_ours = tab.id == kind.id() || first.iter().any(|text| text.trim() == Column::Key.header());
-    match kind {
-        Kind::Conversations if is_ours => Err(SheetError::Columns { tab: kind.title(), misfit }),
-        _ => Err(SheetError::Foreign { tab: kind.title() }),
-    }
 }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub every: Duration,
     /// The longest time for one request.
     pub timeout: Duration,
+    /// How long Google may still do what it was asked for, after nobody waits for the answer any more.
+    pub late: Duration,
     /// The unit of the wait after a failure.
     pub setback: Duration,
     /// The longest of these waits.
@@ -37,6 +39,7 @@ impl Default for Limits {
             burst: 10,
             every: Duration::from_millis(1_200),
             timeout: Duration::from_secs(60),
+            late: Duration::from_secs(180),
             setback: Duration::from_secs(1),
             longest: Duration::from_secs(64),
         }

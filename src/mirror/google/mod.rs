@@ -7,6 +7,7 @@
 //! | [`plan`] | keys that stand there × rows that should → own cells to write; pure |
 //! | [`layout`], [`a1`], [`value`] | columns by header text, ranges, cells; pure |
 //! | [`setup`], [`status`] | how the tabs are made, what `_status` shows; pure |
+//! | `ours` | whether a tab of our name is ours |
 //! | `notice` | what `_status` says while rows can't be written |
 //! | [`compare`] | the sheet against the store, cell by cell |
 //! | `client`, `tokens`, `answer` | the typed client, with what it lacks; the wall for its errors |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod gate;
 pub mod layout;
 mod notice;
+mod ours;
 pub mod plan;
 pub mod setup;
 pub mod status;
@@ -101,11 +103,12 @@ impl GoogleSheet {
         address(&self.client.settings().sheet_id)
     }
 
-    /// The sheet may be written while `permit` says so. What was remembered of it is forgotten: another process may have
-    /// written it meanwhile.
+    /// The sheet may be written while `permit` says so. What was remembered of it is forgotten, and what stands there is
+    /// compared once with what was noted: another process, or a person, may have written it meanwhile.
     pub async fn permit(&self, permit: Permit) {
         let mut memory = self.memory.lock().await;
         *memory = Memory::default();
+        memory.audit = Some(Instant::now());
         *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
     }
 
@@ -149,7 +152,7 @@ impl GoogleSheet {
         for kind in [Kind::Conversations, Kind::Status] {
             is_set_up &= match setup::find(&spreadsheet, kind) {
                 None => false,
-                Some(sheet) => cycle::is_ours(&self.client, kind, sheet).await?,
+                Some(sheet) => ours::is_ours(&self.client, kind, sheet).await?,
             };
         }
         if !is_set_up {
@@ -176,6 +179,7 @@ impl GoogleSheet {
 
     async fn mend(&self, memory: &mut Memory, projection: &Projection) -> Result<(), SheetError> {
         *memory = Memory::default();
+        memory.expected = projection.rows.len();
         cycle::open_tabs(&self.client, memory, &|| self.permitted()).await?;
         let strays = compare::strays(&compare::compare(&self.client, projection).await?);
         let task = Task { projection, shown: &strays.orphans, keyless: &strays.keyless, is_forced: true };

@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::client::{Client, Render};
-use super::cycle::{self, Memory, Permitted};
+use super::cycle::{Memory, Permitted};
 use super::error::SheetError;
+use super::ours;
 use super::setup::{self, Kind};
 use super::{a1, status, value};
 use crate::domain::ids::digest;
@@ -74,7 +75,7 @@ pub(super) async fn put_up(
     let spreadsheet = client.tabs().await?;
     let Some(sheet) = setup::find(&spreadsheet, Kind::Status) else { return Ok(()) };
     let Some(tab) = setup::tab(sheet) else { return Ok(()) };
-    if !cycle::is_ours(client, Kind::Status, sheet).await? {
+    if !ours::is_ours(client, Kind::Status, sheet).await? {
         return Ok(());
     }
     let read = client.read(&[a1::cells(&tab.title, (1, 1), (1, 1))], Render::Rows).await?;

@@ -17,6 +17,7 @@ use google_sheets4::api::{
     UpdateSheetPropertiesRequest,
 };
 
+use super::layout::Layout;
 use crate::mirror::rows::{ACCOUNT_COLUMNS, COLUMNS, Column};
 
 /// One of our tabs.
@@ -48,7 +49,7 @@ impl Kind {
 
 /// The id of the bands of colour.
 const BANDS: i32 = 1_664_101_003;
-/// Rows of a new tab. It grows by as many.
+/// Free rows of a new tab. It grows by as many.
 pub const ROWS: usize = 500;
 /// Columns of a new tab: ours, and room for people's own.
 const COLUMNS_MADE: i32 = 26;
@@ -91,19 +92,27 @@ pub fn tab(sheet: &Sheet) -> Option<Tab> {
     })
 }
 
-/// The tab as it will be when it is made.
-pub fn planned(kind: Kind) -> Tab {
+/// The tab as it will be when it is made, with so many rows.
+pub fn planned(kind: Kind, rows: usize) -> Tab {
     let columns = usize::try_from(COLUMNS_MADE).unwrap_or(COLUMNS.len());
-    Tab { id: kind.id(), title: kind.title().to_owned(), rows: ROWS, columns }
+    Tab { id: kind.id(), title: kind.title().to_owned(), rows, columns }
 }
 
-/// Everything that makes a tab; `there`: an empty one that is taken over.
-pub fn make(kind: Kind, there: Option<&Sheet>) -> Vec<Request> {
+/// Rows of a new tab for so many conversations: formats, filter and bands end where the grid did when they were made.
+pub const fn rows_for(kind: Kind, conversations: usize) -> usize {
+    match kind {
+        Kind::Conversations => conversations + ROWS,
+        Kind::Status => ROWS,
+    }
+}
+
+/// Everything that makes a tab of so many rows; `there`: an empty one that is taken over.
+pub fn make(kind: Kind, there: Option<&Sheet>, rows: usize) -> Vec<Request> {
     let id = there.and_then(tab).map_or(kind.id(), |tab| tab.id);
     let mut requests = Vec::new();
     match there {
-        None => requests.push(add_tab(kind)),
-        Some(sheet) => requests.extend(room(sheet, id, kind)),
+        None => requests.push(add_tab(kind, rows)),
+        Some(sheet) => requests.extend(room(sheet, id, kind, rows)),
     }
     match kind {
         Kind::Conversations => conversations(&mut requests, id, there),
@@ -112,9 +121,17 @@ pub fn make(kind: Kind, there: Option<&Sheet>) -> Vec<Request> {
     requests
 }
 
-/// So many more rows for a tab.
-pub fn grow(tab: i32, rows: usize) -> Request {
-    append(tab, "ROWS", rows)
+/// So many more rows for a tab; `ours`: where its columns of conversations stand, which get their number formats there.
+pub fn grow(tab: &Tab, rows: usize, ours: Option<&Layout>) -> Vec<Request> {
+    let new = |at: usize| range(tab.id, i32::try_from(tab.rows).unwrap_or(i32::MAX), at..at + 1);
+    let of_numbers = COLUMNS
+        .into_iter()
+        .map(|column| (column, look(column)))
+        .filter(|(_, (_, fields))| fields.contains(&"numberFormat"));
+    let formats = ours.into_iter().flat_map(|layout| {
+        of_numbers.clone().map(|(column, (format, fields))| repeat(new(layout.of(column)), format, fields))
+    });
+    std::iter::once(append(tab.id, "ROWS", rows)).chain(formats).collect()
 }
 
 fn append(tab: i32, dimension: &str, length: usize) -> Request {
@@ -126,9 +143,9 @@ fn append(tab: i32, dimension: &str, length: usize) -> Request {
     Request { append_dimension: Some(append_dimension), ..Request::default() }
 }
 
-fn add_tab(kind: Kind) -> Request {
+fn add_tab(kind: Kind, rows: usize) -> Request {
     let grid = GridProperties {
-        row_count: i32::try_from(ROWS).ok(),
+        row_count: i32::try_from(rows).ok(),
         column_count: Some(COLUMNS_MADE),
         frozen_row_count: (kind == Kind::Conversations).then_some(1),
         ..GridProperties::default()
@@ -143,7 +160,7 @@ fn add_tab(kind: Kind) -> Request {
 }
 
 /// What an empty tab of somebody else's making lacks.
-fn room(sheet: &Sheet, id: i32, kind: Kind) -> Vec<Request> {
+fn room(sheet: &Sheet, id: i32, kind: Kind, rows: usize) -> Vec<Request> {
     let mut requests = Vec::new();
     let Some(tab) = tab(sheet) else { return requests };
     let needed = match kind {
@@ -153,8 +170,8 @@ fn room(sheet: &Sheet, id: i32, kind: Kind) -> Vec<Request> {
     if tab.columns < needed {
         requests.push(append(id, "COLUMNS", needed - tab.columns));
     }
-    if tab.rows < ROWS {
-        requests.push(append(id, "ROWS", ROWS - tab.rows));
+    if tab.rows < rows {
+        requests.push(append(id, "ROWS", rows - tab.rows));
     }
     let frozen =
         sheet.properties.as_ref().and_then(|p| p.grid_properties.as_ref()).and_then(|grid| grid.frozen_row_count);

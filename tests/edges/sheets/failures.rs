@@ -219,3 +219,38 @@ async fn who_may_not_write_sends_nothing() {
     assert_eq!((fault.code(), fault.class().is_retryable()), (Code::SheetHeld, true));
     assert_eq!(rig.google.requests(), [] as [&str; 0]);
 }
+
+#[tokio::test]
+async fn a_write_that_google_does_late_after_the_next_one_is_found_and_mended() {
+    let mut rig = changed().await;
+    let limits = Limits { timeout: Duration::from_millis(500), late: Duration::from_secs(3), ..quick() };
+    rig.sheet = opened(&rig.google, limits).await;
+    rig.write().await.unwrap();
+    rig.projection.rows[3] = row(4, 3);
+    rig.google.state().skip = 1;
+    rig.google.mishaps(&[Mishap::Late]);
+    rig.write().await.unwrap_err();
+    // Meanwhile there is news, and a person sorts: the late write hits rows of others, with what is no longer so.
+    rig.projection.rows[3] = row(4, 4);
+    rig.google.state().book.edit(super::rig::TAB).sort_by(0, true);
+    rig.write().await.unwrap();
+    assert!(rig.google.state().late.is_none(), "it was done");
+    assert!(!is_right(&rig), "and it did harm");
+    crate::support::eventually("it is mended", || async {
+        rig.sheet.write(&rig.projection, &rig.noted).await.unwrap();
+        is_right(&rig).then_some(())
+    })
+    .await;
+    rig.assert_right();
+}
+
+/// Whether each conversation stands once, and the fourth with its news.
+fn is_right(rig: &Rig) -> bool {
+    let state = rig.google.state();
+    let tab = state.book.tab(super::rig::TAB).unwrap();
+    let keys = super::rig::keys(tab);
+    let fourth = &rig.projection.rows[3];
+    let Some([at]) = keys.get(&fourth.conversation.key.to_string()).map(Vec::as_slice) else { return false };
+    let messages = tab.get(at - 1, tab.column("messages"));
+    keys.len() == rig.projection.rows.len() && *messages == fourth.conversation.messages
+}

@@ -30,6 +30,7 @@ pub fn quick() -> Limits {
         burst: 10_000,
         every: Duration::from_nanos(1),
         timeout: Duration::from_secs(20),
+        late: Duration::from_secs(3600),
         setback: Duration::ZERO,
         longest: Duration::ZERO,
     }

@@ -125,3 +125,20 @@ async fn a_tab_that_was_emptied_as_a_whole_is_made_anew() {
     rig.google.state().book.edit(TAB).cells.clear();
     rig.show(rows(6)).await;
 }
+
+#[tokio::test]
+async fn a_tab_is_made_large_enough_and_what_it_grows_by_gets_its_number_formats() {
+    let mut rig = Rig::new().await;
+    rig.show(rows(620)).await;
+    let made = {
+        let state = rig.google.state();
+        let tab = state.book.tab(TAB).unwrap();
+        assert_eq!(tab.rows, 1_120, "formats, filter and bands cover all of it");
+        assert_eq!(state.book.changes.iter().filter(|change| **change == "appendDimension").count(), 0);
+        tab.formats
+    };
+    rig.show(rows(1_130)).await;
+    let state = rig.google.state();
+    let tab = state.book.tab(TAB).unwrap();
+    assert_eq!((tab.rows, tab.formats), (1_620, made + 3), "two times and a count");
+}

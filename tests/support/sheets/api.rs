@@ -215,7 +215,7 @@ struct ValueRange {
     values: Vec<Vec<Value>>,
 }
 
-fn write(book: &mut Book, body: &str, is_half: bool) -> Result<Value, Refused> {
+pub fn write(book: &mut Book, body: &str, is_half: bool) -> Result<Value, Refused> {
     let request: WriteRequest = serde_json::from_str(body)
         .map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
     if request.value_input_option != "RAW" || request.include_values_in_response {
