@@ -318,8 +318,7 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn notes_of_a_mirror_that_name_no_target_are_forgotten() {
-    let (store, database) = store_and_database().await;
-    drop(store);
+    let (_, database) = store_and_database().await;
     let notes: Collection<Document> = database.collection("mirror_rows");
     let hash = Binary { subtype: BinarySubtype::Generic, bytes: vec![1; 16] };
     let key = conversation("7").to_string();
@@ -328,8 +327,7 @@ async fn notes_of_a_mirror_that_name_no_target_are_forgotten() {
     notes.insert_many([nameless, named]).await.unwrap();
     let migrations: Collection<Document> = database.collection("schema_migrations");
     migrations.delete_one(doc! { "_id": "store-3" }).await.unwrap();
-    let server = mongod::shared().await;
-    let store = MongoStore::connect(&settings(&server.uri(database.name()))).await.unwrap();
+    let store = connect(mongod::shared().await, database.name()).await;
     assert_eq!(notes.count_documents(doc! {}).await.unwrap(), 1);
     assert_eq!(store.mirrored("workbook").await.unwrap().len(), 1);
 }
