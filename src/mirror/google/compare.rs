@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use google_sheets4::api::ValueRange;
+use google_sheets4::api::{Spreadsheet, ValueRange};
 use serde_json::Value;
 
 use super::a1;
@@ -96,10 +96,21 @@ pub(super) async fn compare(client: &Client, projection: &Projection) -> Result<
                 range.values.as_ref()?.get(row - 1)?.get(column as usize - block.columns.start)
             };
             let height = read.iter().map(|range| range.values.as_ref().map_or(0, Vec::len)).max().unwrap_or(0);
-            return Ok(differences(projection, height, cells));
+            let mut found = differences(projection, height, cells);
+            found.extend(status_absent(client, &spreadsheet).await?);
+            return Ok(found);
         }
     }
     Err(SheetError::TabGone)
+}
+
+/// Whether the tab that says if the rest can be trusted is missing.
+async fn status_absent(client: &Client, spreadsheet: &Spreadsheet) -> Result<Option<Difference>, SheetError> {
+    let is_there = match setup::find(spreadsheet, Kind::Status) {
+        Some(sheet) => ours::is_ours(client, Kind::Status, sheet).await?,
+        None => false,
+    };
+    Ok((!is_there).then(|| Difference::Absent { what: format!("the tab {}", Kind::Status.title()) }))
 }
 
 fn texts(range: &ValueRange, row: usize) -> Vec<String> {

@@ -117,6 +117,12 @@ async fn verify_finds_what_was_broken_by_hand_and_rebuild_mends_it() {
     mirror(&google, &place, &["rebuild"], 0).await;
     assert_eq!(differences(&google, &place, 0).await, [] as [Value; 0]);
 
+    google.state().book.tabs.retain(|tab| tab.title != "_status");
+    let found = differences(&google, &place, 1).await;
+    assert_eq!((found.len(), &found[0]["kind"]), (1, &"absent".into()), "{found:?}");
+    mirror(&google, &place, &["rebuild"], 0).await;
+    assert_eq!(differences(&google, &place, 0).await, [] as [Value; 0]);
+
     let at = |tab: &Tab, id: u32| keys(tab)[&key(id).to_string()][0];
     let (theirs, rows) = {
         let mut state = google.state();
