@@ -188,11 +188,14 @@ mod tests {
 
     #[test]
     fn what_is_the_services_fault_never_becomes_a_dead_letter() {
-        for (status, body) in
-            [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (500, ""), (302, "")]
-        {
+        for (status, body) in [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (302, "")] {
             let error = judge(status, body);
             assert!(error.class().is_retryable() && error.scope() == Scope::Process, "{status}: {error:?}");
+        }
+        // One call that failed, or one question that was refused, is not the whole service.
+        for status in [400, 408, 413, 422, 500, 503] {
+            let error = judge(status, "");
+            assert!(error.class().is_retryable() && error.scope() == Scope::Event, "{status}: {error:?}");
         }
         assert_eq!(judge(429, "").class(), Class::Retryable { after: Some(Duration::from_secs(9)) });
     }
