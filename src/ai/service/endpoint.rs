@@ -79,14 +79,14 @@ impl Endpoint {
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Tried {
         let body = dialect::body(self.provider, ask);
         let key = self.keys.header();
-        let tried = self.send(&body, key.clone(), ask.limit).await;
+        let tried = self.send(&body, key.clone(), ask).await;
         if matches!(tried.outcome, Err(AiError::Auth { .. })) && self.keys.is_changed_since(key.as_ref()) {
-            return self.send(&body, self.keys.header(), ask.limit).await;
+            return self.send(&body, self.keys.header(), ask).await;
         }
         tried
     }
 
-    async fn send(&self, body: &Value, key: Option<HeaderValue>, limit: u32) -> Tried {
+    async fn send(&self, body: &Value, key: Option<HeaderValue>, ask: &Ask<'_>) -> Tried {
         let mut request = self.client.post(self.url.clone()).json(body);
         if let Some(key) = key {
             request = request.header(self.key_name.clone(), key);
@@ -98,12 +98,12 @@ impl Endpoint {
             Err(error) => Tried { outcome: Err(self.unreachable(lost(&error))), ahead: None },
             Ok(response) => {
                 let ahead = wait::ahead(response.headers(), self.clock.now());
-                Tried { outcome: self.read(response, limit).await, ahead }
+                Tried { outcome: self.read(response, ask).await, ahead }
             }
         }
     }
 
-    async fn read(&self, response: Response, limit: u32) -> Result<Completion, AiError> {
+    async fn read(&self, response: Response, ask: &Ask<'_>) -> Result<Completion, AiError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let said = || Said { status, word: None, request_id: request_id(&headers) };
@@ -118,7 +118,9 @@ impl Endpoint {
         let refused = |status, body: &[u8]| {
             let after = wait::wished(&headers, self.clock.now());
             let (request_id, host, model) = (request_id(&headers), &self.host, &self.model);
-            Refusal { status, body, request_id, after, host, model, limit }.judge()
+            let sent: String = ask.turns.iter().flat_map(|(_, text)| [text.as_str(), "\n"]).collect();
+            let sent = &sent.to_lowercase();
+            Refusal { status, body, sent, request_id, after, host, model, limit: ask.limit }.judge()
         };
         if status != 200 {
             return Err(refused(status, &body));

@@ -248,6 +248,10 @@ impl Analyst for AiService {
         self.prompts.has(prompt_version)
     }
 
+    fn prompt_versions(&self) -> Vec<String> {
+        self.prompts.versions()
+    }
+
     fn memory(&self) -> Memory {
         Memory::Rolling
     }

@@ -49,6 +49,11 @@ impl Prompts {
         self.0.contains_key(version)
     }
 
+    /// Every version, sorted.
+    pub(super) fn versions(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// The prompt with its token and boundary filled in; `None` if there is none of this version.
     pub(super) fn filled(&self, version: &str, canary: &str, boundary: &str) -> Option<String> {
         Some(self.0.get(version)?.replace(CANARY, canary).replace(BOUNDARY, boundary))

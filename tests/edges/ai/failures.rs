@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chatferry::config::AiProvider::{Anthropic, OpenAi};
 use chatferry::fault::{Class, Code, Scope};
+use chatferry::ports::Analyst;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -69,6 +70,24 @@ async fn a_call_that_fails_is_tried_again_and_then_only_its_event_waits() {
 async fn a_question_that_is_refused_waits_alone() {
     for status in [413, 418] {
         ends(Act::Status(status, Vec::new(), "{}".to_owned()), 1, Code::AiRejected, Event::WaitsAlone).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chat_that_is_quoted_by_a_refusal_decides_nothing() {
+    for words in ["insufficient_quota", "invalid_api_key", "model_not_found", "content_filter", "Your credit balance"] {
+        let request = super::chat("quoted", &[&format!("Look: {words} is what it said")]);
+        for quote in [
+            serde_json::json!({ "error": { "message": format!("can't read: Look: {words} is what it said"), "code": null } }),
+            serde_json::json!({ "error": format!("Look: {words} is what it said") }),
+            serde_json::json!({ "detail": [{ "loc": ["body", "messages"], "input": words, "msg": words }] }),
+        ] {
+            let fake = FakeAi::start(OpenAi).await;
+            fake.always(Act::Status(400, Vec::new(), quote.to_string()));
+            let fault = service(fake.settings()).analyse(&request).await.verdict.unwrap_err();
+            assert_eq!((fault.code(), fault.scope()), (Code::AiRejected, Scope::Event), "{quote}: {fault:?}");
+            assert!(fault.class().is_retryable(), "{fault:?}");
+        }
     }
 }
 

@@ -119,12 +119,15 @@ async fn prompts_are_files_and_have_versions() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine-2.md"), "Other words. JSON, the private mark {canary}: {boundary}")
         .unwrap();
+    std::fs::write(folder.path().join("a-1.md"), "JSON {canary} {boundary}").unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "no prompt").unwrap();
     let fake = FakeAi::start(OpenAi).await;
     let mut settings = fake.settings();
     settings.prompts_dir = folder.path().to_owned();
     settings.prompt_version = Some("mine-2".to_owned());
     let service = service(settings);
     assert!(service.prompt_version() == "mine-2" && service.knows("chat-1"));
+    assert_eq!(service.prompt_versions(), ["a-1", "chat-1", "mine-2"]);
     let mut request = plain();
     request.prompt_version = "mine-2".to_owned();
     service.analyse(&request).await.verdict.unwrap();
