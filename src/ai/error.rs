@@ -119,11 +119,11 @@ pub enum AiError {
     /// The process is being stopped.
     #[error("the analysis was interrupted")]
     Interrupted,
-    /// A file of prompts can't be used.
-    #[error("the prompt {version} can't be used: {why}")]
+    /// A file of prompts, or their folder, can't be used.
+    #[error("{what} can't be used: {why}")]
     PromptUnusable {
-        /// Which.
-        version: String,
+        /// `the prompt` and its version, or `the folder of prompts` and its path.
+        what: String,
         /// Why.
         why: &'static str,
     },
@@ -321,7 +321,7 @@ impl Fault for AiError {
     fn action(&self) -> String {
         match self {
             Self::PromptUnusable { .. } => {
-                "Correct the file in AI_PROMPTS_DIR, or name another AI_PROMPT_VERSION.".to_owned()
+                "Correct AI_PROMPTS_DIR or the file in it, or name another AI_PROMPT_VERSION.".to_owned()
             }
             Self::PromptUnknown { .. } => {
                 "Put the prompt back into AI_PROMPTS_DIR and start again, then replay the dead letter.".to_owned()

@@ -88,10 +88,11 @@ impl AiService {
     /// # Errors
     /// `config-invalid`: a prompt can't be used or is not there, or no certificates are found.
     pub fn new(settings: AiSettings, clock: Arc<dyn Clock>, counters: Arc<Counters>) -> Result<Self, AiError> {
-        let prompts = Prompts::load(&settings.prompts_dir)?;
+        let prompts = Prompts::load(&settings.prompts_dir, settings.is_prompts_dir_set)?;
         let version = settings.prompt_version.clone().unwrap_or_else(|| prompt::NEWEST.to_owned());
         if !prompts.has(&version) {
-            return Err(AiError::PromptUnusable { version, why: "there is no such file and no such built-in prompt" });
+            let why = "there is no such file and no such built-in prompt";
+            return Err(AiError::PromptUnusable { what: prompt::named(&version), why });
         }
         Ok(Self {
             endpoint: Endpoint::new(&settings, clock)?,
