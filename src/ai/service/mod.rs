@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `prompt`, `question`, `schema` | what is asked: instructions, the chat inside a boundary, the form of the answer |
 //! | `mask` | placeholders for private data, and back |
-//! | `dialect`, `openai`, `anthropic` | the two languages |
+//! | `dialect`, `openai`, `anthropic`, `limits` | the two languages |
 //! | `endpoint`, `keys`, `refusal`, `wait` | one try over HTTP, and what went wrong with it |
 //! | `gate`, `allowance`, `ladder` | when it may be asked, how often again, in which form |
 //! | `parse`, `verify`, `contain` | what is taken from an answer: what fits, and gives nothing away |
@@ -22,6 +22,7 @@ mod endpoint;
 mod gate;
 mod keys;
 mod ladder;
+mod limits;
 mod mask;
 mod openai;
 mod parse;

@@ -112,11 +112,13 @@ impl Refusal<'_> {
 
 /// Whether another form of the question may be accepted: the words, if there are any, blame nothing else.
 pub(super) fn may_be_the_form(error: &AiError) -> bool {
-    let AiError::Rejected { said } = error else {
-        // Some servers that don't know a parameter say so with "not implemented".
-        return matches!(error, AiError::Unreachable { lost: Lost::Failed(Said { status: 501, .. }), .. });
-    };
-    matches!(said.status, 400 | 422) && said.word.is_none()
+    // Some servers that don't know a parameter say so with "not implemented".
+    may_be_a_field(error) || matches!(error, AiError::Unreachable { lost: Lost::Failed(Said { status: 501, .. }), .. })
+}
+
+/// Whether a field of the request may be what is refused.
+pub(super) fn may_be_a_field(error: &AiError) -> bool {
+    matches!(error, AiError::Rejected { said: Said { status: 400 | 422, word: None, .. } })
 }
 
 /// The first known word in the body.
@@ -136,18 +138,18 @@ fn find(status: u16, body: &[u8], sent: &str) -> Option<(&'static str, About)> {
 }
 
 /// Whether the service says it, and not somebody in the question that it may quote.
-fn is_told(word: &str, text: &str, sent: &str) -> bool {
+pub(super) fn is_told(word: &str, text: &str, sent: &str) -> bool {
     text.contains(word) && !sent.contains(word)
 }
 
 /// As much of a text as is looked at, in lower case.
-fn lowered(text: &str) -> String {
+pub(super) fn lowered(text: &str) -> String {
     text.chars().take(LOOKED_AT).flat_map(char::to_lowercase).collect()
 }
 
 /// The texts of these fields of the error, which stands in `error` or is the body; `bare`: also an error that is
 /// nothing but a text.
-fn texts<'a>(value: &'a Value, fields: &[&str], bare: bool) -> Vec<&'a str> {
+pub(super) fn texts<'a>(value: &'a Value, fields: &[&str], bare: bool) -> Vec<&'a str> {
     let error = value.get("error").unwrap_or(value);
     let alone = error.as_str().filter(|_| bare);
     let named =
