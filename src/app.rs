@@ -32,7 +32,7 @@ use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Ru
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::{google, workbook};
+use crate::mirror::google;
 use crate::ports::page::Browser;
 use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack};
@@ -212,7 +212,11 @@ impl App {
             Some(lease) if lease.owner != self.identity => {
                 Err(CollectError::HeldElsewhere { account: account.to_string(), holder: lease.owner }.into())
             }
-            _ => Ok(Held { epoch: None, stop: self.lifecycle.soft.child_token() }),
+            _ => Ok(Held {
+                epoch: None,
+                stop: self.lifecycle.soft.child_token(),
+                lost: tokio_util::sync::CancellationToken::new(),
+            }),
         }
     }
 
@@ -277,7 +281,7 @@ impl App {
         let mirroring = Mirroring::new(store.clone(), bus.clone(), mirror, clock, life.clone(), counters.clone());
         let mirroring = mirroring.with_state(self.mirror_state.clone()).with_budgets(budgets, self.config.budgets);
         let mirror_every = if self.mirrors.sheet.is_some() { mirror_every.max(SHEET_EVERY) } else { mirror_every };
-        let mirroring = Arc::new(mirroring.with_times(mirror_every, workbook::HEARTBEAT));
+        let mirroring = Arc::new(mirroring.with_times(mirror_every, self.mirrors.look_every()));
         if roles.contains(&Role::Archive) {
             // Two of them: while one waits for the store, the other reads the next batch, and what both have
             // ready shares a commit. The order in which batches are stored does not matter to the store.

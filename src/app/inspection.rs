@@ -70,7 +70,7 @@ impl Inspection {
     pub async fn rebuild_sheet(&self, tenure: &Tenure, projection: &Projection) -> Result<(), AnyFault> {
         let (Some(sheet), Some(leased_as)) = (&self.sheet, self.leased_as()?) else { return Ok(()) };
         let work = async |held: Held| {
-            let lost = held.stop.clone();
+            let lost = held.lost.clone();
             sheet.permit(Arc::new(move || !lost.is_cancelled())).await;
             sheet.rebuild(projection).await.map_err(AnyFault::from)
         };

@@ -50,6 +50,12 @@ impl Mirrors {
         Ok(Self { sheet, has_workbook: config.mirror.workbook })
     }
 
+    /// How often it is looked whether something is to be written although no event came: a look at a sheet that shows
+    /// everything costs no request.
+    pub fn look_every(&self) -> Duration {
+        if self.sheet.is_some() { google::status::LOOK_EVERY } else { workbook::HEARTBEAT }
+    }
+
     /// The mirror of a process whose data is in this directory.
     pub fn mirror(&self, data_dir: &Path) -> Arc<dyn Mirror> {
         let near = || Arc::new(Workbook::new(data_dir)) as Arc<dyn Mirror>;
@@ -107,6 +113,15 @@ struct Keeping {
     counters: Arc<Counters>,
 }
 
+/// Takes the permission to write back when it is dropped.
+struct Withdrawn<'a>(&'a GoogleSheet);
+
+impl Drop for Withdrawn<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
 impl Keeping {
     /// Writes the sheet whenever its lease can be had, until the stop. Who does not have it takes no event from the
     /// queue either: they wait there for the one who does.
@@ -116,14 +131,27 @@ impl Keeping {
     }
 
     async fn hold(&self, held: Held) {
-        let (lost, stop) = (held.stop.clone(), self.tenure.lifecycle.soft.clone());
-        // At a stop the lease is still ours, and the last events should still show.
-        self.sheet.permit(Arc::new(move || !lost.is_cancelled() || stop.is_cancelled())).await;
+        // Not the stop: while one is under way the lease is still ours, and the last events should still show.
+        let lost = held.lost.clone();
+        self.sheet.permit(Arc::new(move || !lost.is_cancelled())).await;
+        // Also where this is dropped because it did not let go in time.
+        let _withdrawn = Withdrawn(&self.sheet);
         let part = self.tenure.lifecycle.part(held.stop.clone());
         let handler: Arc<dyn Handler> = self.mirroring.clone();
         let runner = Runner::new(self.bus.clone(), handler, part, self.counters.clone());
         let runner = runner.with_journal(self.journal.clone()).run();
         futures::join!(runner, self.mirroring.reconcile(&held.stop));
-        self.sheet.withdraw();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_looked_at_often_enough_for_its_word_on_a_dead_daemon() {
+        let no_sheet = Mirrors { sheet: None, has_workbook: true };
+        assert_eq!(no_sheet.look_every(), workbook::HEARTBEAT);
+        assert!(google::status::LOOK_EVERY * 2 < google::status::HEARTBEAT);
     }
 }

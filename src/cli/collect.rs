@@ -11,9 +11,9 @@ use super::out;
 use crate::app::{App, Role};
 use crate::collect::{Account, PassSummary};
 use crate::config::Config;
-use crate::consume::Quiet;
+use crate::consume::{Quiet, Stage};
 use crate::domain::AccountId;
-use crate::fault::AnyFault;
+use crate::fault::{AnyFault, Class};
 use crate::telemetry::ProgressSink;
 
 /// The longest wait for the pipeline after the last pass.
@@ -103,10 +103,13 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
             Err(fault) => faults.push((id, fault)),
         }
     }
-    let mut left = None;
+    let (mut left, mut parked) = (None, None);
     if let Some(pipeline) = &pipeline {
         match pipeline.drained(DRAIN_DEADLINE).await? {
             Quiet::Yes => {}
+            Quiet::No { stage: Stage::Mirror, fault: Some(fault), .. } if fault.class() == Class::Permanent => {
+                parked = Some(fault);
+            }
             Quiet::No { stage, left: count, fault } => {
                 let why = fault.map_or_else(String::new, |fault| format!(" ({})", fault.chain()));
                 left = Some(format!(
@@ -126,10 +129,10 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
                         "gaps": found.gaps, "seconds": summary.duration.as_secs_f64() })
             })
             .collect();
-        let faults: Vec<_> = faults
-            .iter()
-            .map(|(account, fault)| json!({ "account": account, "code": fault.code(), "sentence": fault.chain(), "action": fault.action() }))
-            .collect();
+        let told = |part: &str, whose: String, fault: &AnyFault| json!({ part: whose, "code": fault.code(), "sentence": fault.chain(), "action": fault.action() });
+        let faults = faults.iter().map(|(account, fault)| told("account", account.to_string(), fault));
+        let faults: Vec<_> =
+            faults.chain(parked.iter().map(|fault| told("part", "mirror".to_owned(), fault))).collect();
         out::json(
             &json!({ "accounts": accounts, "faults": faults, "stored": counts, "dry_run": dry_run, "would_publish": app.spool.would_publish() }),
         );
@@ -151,7 +154,11 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
         return Err(Failure::said(sentence, exit::FAULTS));
     }
     // Each in a sentence of its own; the first decides how the command ends.
-    let mut failures = faults.into_iter().map(|(_, fault)| Failure::from(fault));
+    let parked = parked.map(|fault| {
+        let told = format!("chatferry: {} [{}]\n  what to do: {}", fault.chain(), fault.code(), fault.action());
+        Failure::said(told, exit::FAULTS)
+    });
+    let mut failures = faults.into_iter().map(|(_, fault)| Failure::from(fault)).chain(parked);
     let first = failures.next();
     for other in failures {
         other.say();

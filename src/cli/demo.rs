@@ -23,7 +23,7 @@ use crate::domain::{AccountId, Conversation};
 use crate::fault::AnyFault;
 use crate::lifecycle::data_dir::LOCK;
 use crate::lifecycle::{DataDir, LifecycleError};
-use crate::ports::{Backlog, ConversationFilter};
+use crate::ports::{self, Backlog, ConversationFilter};
 use crate::telemetry::{Progress, ProgressSink};
 
 /// The longest wait for the pipeline after the pass.
@@ -190,7 +190,7 @@ async fn collect(app: &App, site: &Site, args: &DemoArgs, begun: Instant) -> Res
     let own = ConversationFilter { account: Some(account.id.clone()), limit: None };
     let conversations = app.store.conversations(&own).await?;
     let counts = app.store.counts(Some(&account.id)).await?;
-    let shown = app.store.mirrored().await?;
+    let shown = app.store.mirrored(ports::WORKBOOK).await?;
     let mirrored = conversations.iter().filter(|conversation| shown.contains_key(&conversation.key));
     let stages = Stages {
         site: Stage { conversations: titles.len() as u64, messages: truth.len() as u64 },

@@ -19,7 +19,7 @@ use crate::consume::projection;
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, Lifecycle};
 use crate::mirror::Difference;
-use crate::ports::{Projection, Shown, SystemClock};
+use crate::ports::{self, Projection, Shown, SystemClock};
 use crate::telemetry::Counters;
 
 /// The names of the mirrors.
@@ -155,7 +155,7 @@ impl Mirrors<'_> {
             let at = self.at(WORKBOOK);
             standing.push(Standing { name: WORKBOOK, at, last_write, written_by: None, fault: None });
         }
-        let shown = self.records.store.mirrored().await?;
+        let shown = self.records.store.mirrored(self.target()).await?;
         let wanted = self.projection.fingerprints();
         let waiting = wanted.iter().filter(|(key, fingerprint)| shown.get(*key) != Some(*fingerprint)).count();
         if as_json {
@@ -166,6 +166,11 @@ impl Mirrors<'_> {
             out::line(&format!("{waiting} of {all} conversations wait to be shown as they are now"));
         }
         if standing.iter().any(|mirror| mirror.fault.is_some()) { Err(Failure::told(exit::FAULTS)) } else { Ok(()) }
+    }
+
+    /// Under which name it is noted what is shown: the sheet's, wherever there is one.
+    fn target(&self) -> &str {
+        self.config.mirror.sheet.as_ref().map_or(ports::WORKBOOK, |sheet| &sheet.sheet_id)
     }
 
     /// Who holds the sheet's lease.
@@ -197,10 +202,10 @@ impl Mirrors<'_> {
             match self.holder().await? {
                 // What is right needs no writing, and so no lease.
                 Some(_) if is_sound(SHEET) => {}
-                Some(owner) => return Err(self.hand_over(&owner).await?),
+                Some(owner) => return Err(self.hand_over(&owner, &before).await?),
                 None => {
                     self.inspection.rebuild_sheet(&self.tenure(), &self.projection).await?;
-                    self.records.store.save_mirrored(&self.projection.fingerprints()).await?;
+                    self.records.store.save_mirrored(self.target(), &self.projection.fingerprints()).await?;
                 }
             }
         }
@@ -213,14 +218,23 @@ impl Mirrors<'_> {
         if is_equal(&after) { Ok(()) } else { Err(Failure::told(exit::FAULTS)) }
     }
 
-    /// The holder of the lease finds nothing noted as shown, and writes every row anew.
-    async fn hand_over(&self, owner: &str) -> Result<Failure, Failure> {
-        self.records.store.save_mirrored(&Shown::new()).await?;
+    /// The holder of the lease finds noted that every row shows nothing that it should, rows of conversations that the
+    /// store does not hold included: it writes the ones anew, and empties the others.
+    async fn hand_over(&self, owner: &str, compared: &[Compared]) -> Result<Failure, Failure> {
+        let shown = self.records.store.mirrored(self.target()).await?;
+        let found = compared.iter().filter(|mirror| mirror.name == SHEET).flat_map(|mirror| &mirror.differences);
+        let orphans = found.filter_map(|difference| match difference {
+            Difference::Orphan { key, .. } => Some(*key),
+            _ => None,
+        });
+        let doubtful: Shown = shown.into_keys().chain(orphans).map(|key| (key, [0; 16])).collect();
+        self.records.store.save_mirrored(self.target(), &doubtful).await?;
         Ok(Failure::said(
             format!(
                 "chatferry: the sheet is written by another process ({owner}), which will write every row anew at its next look, \
-                 within ten minutes [sheet-held]\n  what to do: call `chatferry mirror verify` then; rows that belong to nobody \
-                 are emptied only by a rebuild while no other process writes the sheet."
+                 within two minutes, and empty those of conversations that the store does not hold [sheet-held]\n  what to do: call \
+                 `chatferry mirror verify` then; rows that lost their key are emptied only by a rebuild while no other \
+                 process writes the sheet."
             ),
             exit::TRY_LATER,
         ))

@@ -36,6 +36,8 @@ pub struct Held {
     pub epoch: Option<u64>,
     /// Cancelled when the account must be let go: by a stop, or because the lease is lost.
     pub stop: CancellationToken,
+    /// Cancelled when the lease is lost, and by nothing else.
+    pub lost: CancellationToken,
 }
 
 /// Takes leases for one process and keeps them.
@@ -110,13 +112,15 @@ impl Tenure {
             }
         };
         let stop = self.lifecycle.soft.child_token();
-        let working = work(Held { epoch: Some(term.lease.epoch), stop: stop.clone() });
+        let lost = CancellationToken::new();
+        let working = work(Held { epoch: Some(term.lease.epoch), stop: stop.clone(), lost: lost.clone() });
         let lease = term.lease.clone();
         tokio::pin!(working);
         // Not cancel-safe on the right, and never dropped there: the work is waited for in both arms.
         let outcome = tokio::select! {
             outcome = &mut working => outcome,
             () = self.renew_until_lost(term) => {
+                lost.cancel();
                 stop.cancel();
                 working.await
             }
@@ -134,7 +138,8 @@ impl Tenure {
         let account = &lease.account;
         LeaseChanged { account, epoch: Some(lease.epoch), what: "taken", fault: None }.emit(&self.counters);
         let stop = self.lifecycle.soft.child_token();
-        let working = work(Held { epoch: Some(lease.epoch), stop: stop.clone() });
+        let lost = CancellationToken::new();
+        let working = work(Held { epoch: Some(lease.epoch), stop: stop.clone(), lost: lost.clone() });
         tokio::pin!(working);
         tokio::select! {
             () = &mut working => {
@@ -142,6 +147,7 @@ impl Tenure {
             }
             () = self.renew_until_lost(term) => {
                 LeaseChanged { account, epoch: Some(lease.epoch), what: "lost", fault: None }.emit(&self.counters);
+                lost.cancel();
                 stop.cancel();
                 // Longer than a step of the browser may take. What is dropped then closes its browser.
                 let _ = timeout(LET_GO.min(self.ttl / RENEWALS), working).await;
@@ -329,6 +335,30 @@ mod tests {
         scene.take("me");
         until("it is taken again", || given.lock().unwrap().len() == 2).await;
         assert_eq!(given.lock().unwrap()[1].epoch, Some(3));
+        assert!(tenure.lifecycle.drain(TTL).await.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_is_no_loss_and_a_loss_during_a_stop_is_one() {
+        let scene = Arc::new(Scene::default());
+        let tenure = tenure(&scene);
+        let given: Arc<Mutex<Vec<Held>>> = Arc::default();
+        let (task, seen) = (tenure.clone(), Arc::clone(&given));
+        tenure.lifecycle.spawn("keep", async move {
+            let work = |held: Held| {
+                seen.lock().unwrap().push(held.clone());
+                // It takes its time to let go, as a last write does.
+                async move { held.lost.cancelled().await }
+            };
+            task.keep(&account(), work).await;
+        });
+        until("it is taken", || given.lock().unwrap().len() == 1).await;
+        let held = given.lock().unwrap()[0].clone();
+        tenure.lifecycle.soft.cancel();
+        tokio::time::sleep(TTL).await;
+        assert!(held.stop.is_cancelled() && !held.lost.is_cancelled(), "it is still ours");
+        scene.take("other");
+        until("it is lost", || held.lost.is_cancelled()).await;
         assert!(tenure.lifecycle.drain(TTL).await.is_clean());
     }
 

@@ -68,7 +68,7 @@ pub enum Quiet {
     Yes,
     /// The deadline passed, or a stop was asked for, with something on its way.
     No {
-        /// The first stage that was not empty.
+        /// The first stage that was not empty; the mirror, with a permanent fault, if only that waits for a human.
         stage: Stage,
         /// How much was there: events, or 1 for "something".
         left: u64,
@@ -130,6 +130,10 @@ impl Pipeline {
                     let chance = fastrand::f64();
                     wait = wait.max(SETBACKS.delay_for(setbacks, fault.class(), chance).unwrap_or_default());
                     last = (stage, last.1, Some(fault));
+                }
+                // All has arrived but there, and the report of it must not be lost over that.
+                Ok((stage @ Stage::Mirror, Err(fault))) if self.mirror.waits_for_human() => {
+                    return Ok(Self::busy((stage, 1, Some(fault))));
                 }
                 Ok((_, Err(fault))) => return Err(fault),
                 Err(_) => return Ok(Self::busy(last)),

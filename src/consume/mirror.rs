@@ -160,6 +160,11 @@ impl Mirroring {
         written
     }
 
+    /// True if the last attempt found a mirror that no repetition will mend.
+    pub fn waits_for_human(&self) -> bool {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// True while a mirror that waits for a human has been looked at so lately that nobody can have mended it.
     fn is_parked(&self) -> bool {
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,13 +175,13 @@ impl Mirroring {
         let mut projection = projection::load(&*self.store, &*self.bus, &*self.clock).await.map_err(Refusal::Source)?;
         projection.status.analyses_wait =
             self.analyses_wait(&projection.status.accounts).await.map_err(Refusal::Source)?;
-        let shown = self.store.mirrored().await.map_err(Refusal::Source)?;
+        let shown = self.store.mirrored(self.mirror.target()).await.map_err(Refusal::Source)?;
         let written = self.mirror.write(&projection, &shown).await;
         let outcome = written.map_err(|fault| Refusal::Mirror(Elsewhere(fault).into()))?;
         crash_point(CrashPoint::MirrorWritten);
         let wanted = projection.fingerprints();
         if wanted != shown {
-            self.store.save_mirrored(&wanted).await.map_err(Refusal::Source)?;
+            self.store.save_mirrored(self.mirror.target(), &wanted).await.map_err(Refusal::Source)?;
         }
         Ok(outcome)
     }
@@ -204,7 +209,7 @@ impl Mirroring {
     /// As the store's and the bus's.
     pub async fn is_current(&self) -> Result<bool, AnyFault> {
         let wanted = projection::load(&*self.store, &*self.bus, &*self.clock).await?;
-        Ok(wanted.fingerprints() == self.store.mirrored().await?)
+        Ok(wanted.fingerprints() == self.store.mirrored(self.mirror.target()).await?)
     }
 
     /// [`Self::reconcile`] until the soft stop, as a task of the lifecycle.

@@ -23,4 +23,9 @@ impl Mirror for Both {
         let location = format!("{} and {}", far.location, near?.location);
         Ok(MirrorOutcome { location, ..far })
     }
+
+    /// The near one's files are looked at themselves.
+    fn target(&self) -> &str {
+        self.far.target()
+    }
 }

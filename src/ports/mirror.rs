@@ -61,6 +61,9 @@ pub struct MirrorOutcome {
 /// What each row showed when it was last written for certain, by conversation: [`MirrorRow::fingerprint`].
 pub type Shown = HashMap<ConversationKey, [u8; 16]>;
 
+/// The target of a mirror that is a workbook on this machine.
+pub const WORKBOOK: &str = "workbook";
+
 /// What is known about the mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MirrorState {
@@ -105,6 +108,10 @@ pub trait Mirror: Send + Sync {
     /// # Errors
     /// Retryable if the target is locked, full or away; permanent if it is not ours to write.
     async fn write(&self, projection: &Projection, shown: &Shown) -> Result<MirrorOutcome, AnyFault>;
+
+    /// Under which name the store notes what this mirror shows: [`WORKBOOK`] or the sheet's id. What one target shows
+    /// says nothing about another.
+    fn target(&self) -> &str;
 }
 
 impl Projection {

@@ -20,5 +20,7 @@ pub use budgets::{Budgets, Draw, Reservation, Reserved};
 pub use bus::{Bus, BusState, DeadLetter, Deliveries, Delivery, Outgoing, Queue, QueueDepth, Settlement};
 pub use clock::{Clock, SystemClock};
 pub use leases::{Lease, Leases};
-pub use mirror::{Mirror, MirrorFault, MirrorOutcome, MirrorRow, MirrorState, MirrorStatus, Projection, Shown};
+pub use mirror::{
+    Mirror, MirrorFault, MirrorOutcome, MirrorRow, MirrorState, MirrorStatus, Projection, Shown, WORKBOOK,
+};
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

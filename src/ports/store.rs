@@ -218,15 +218,15 @@ pub trait Store: Send + Sync {
     /// Retryable while the store is away.
     async fn counts(&self, account: Option<&AccountId>) -> Result<Counts, AnyFault>;
 
-    /// What the mirror wrote last: content hash per row.
+    /// What was last written to this target of a mirror ([`super::Mirror::target`]): content hash per row.
     ///
     /// # Errors
     /// Retryable while the store is away.
-    async fn mirrored(&self) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault>;
+    async fn mirrored(&self, target: &str) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault>;
 
-    /// Notes what the mirror has written, replacing all that was noted before.
+    /// Notes what was written to this target, replacing all that was noted of it before.
     ///
     /// # Errors
     /// Retryable while the store is away.
-    async fn save_mirrored(&self, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault>;
+    async fn save_mirrored(&self, target: &str, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault>;
 }

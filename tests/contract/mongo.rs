@@ -11,7 +11,8 @@ use chatferry::fault::{AnyFault, Class, Code, Scope};
 use chatferry::ports::{Archived, Budgets, ConversationFilter, Draw, Leases, Reservation, Store};
 use chatferry::store::mongo::TopologyKind;
 use chatferry::store::{MongoSettings, MongoStore};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document, doc};
 use mongodb::{Collection, Database};
 use tokio::task::JoinSet;
 
@@ -308,11 +309,29 @@ async fn eight_that_start_at_once_find_one_schema_and_a_newer_one_is_refused() {
     }
     let database = server.client().await.database(&name);
     let migrations: Collection<Document> = database.collection("schema_migrations");
-    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 2);
+    assert_eq!(migrations.count_documents(doc! {}).await.unwrap(), 3);
     migrations.insert_one(doc! { "_id": "store-99", "component": "store", "version": 99_i64 }).await.unwrap();
     let fault = MongoStore::connect(&settings(&server.uri(&name))).await.unwrap_err();
     assert_eq!((fault.code(), fault.class()), (Code::DatabaseFailed, Class::Permanent));
     assert!(fault.chain().contains("schema version 99"), "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notes_of_a_mirror_that_name_no_target_are_forgotten() {
+    let (store, database) = store_and_database().await;
+    drop(store);
+    let notes: Collection<Document> = database.collection("mirror_rows");
+    let hash = Binary { subtype: BinarySubtype::Generic, bytes: vec![1; 16] };
+    let key = conversation("7").to_string();
+    let nameless = doc! { "_id": &key, "hash": &hash };
+    let named = doc! { "_id": format!("workbook/{key}"), "hash": &hash };
+    notes.insert_many([nameless, named]).await.unwrap();
+    let migrations: Collection<Document> = database.collection("schema_migrations");
+    migrations.delete_one(doc! { "_id": "store-3" }).await.unwrap();
+    let server = mongod::shared().await;
+    let store = MongoStore::connect(&settings(&server.uri(database.name()))).await.unwrap();
+    assert_eq!(notes.count_documents(doc! {}).await.unwrap(), 1);
+    assert_eq!(store.mirrored("workbook").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

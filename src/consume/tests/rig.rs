@@ -281,6 +281,10 @@ impl Mirror for Sheet {
         let messages = projection.rows.iter().map(|row| row.conversation.messages).sum();
         Ok(MirrorOutcome { rows: projection.rows.len() as u64, messages, location: "memory".to_owned() })
     }
+
+    fn target(&self) -> &str {
+        "memory"
+    }
 }
 
 /// The embedded bus, but the first `lost` confirmations never arrive: all was published, and it looks as

@@ -158,6 +158,17 @@ impl Client {
         Ok((count(rows), answer.total_updated_cells.map_or(0, count)))
     }
 
+    /// Asks Google to write nothing: it refuses that to those who may only read.
+    pub async fn write_nothing(&self) -> Result<(), SheetError> {
+        let request = BatchUpdateValuesRequest {
+            data: Some(Vec::new()),
+            value_input_option: Some("RAW".to_owned()),
+            ..BatchUpdateValuesRequest::default()
+        };
+        let id = &self.settings.sheet_id;
+        ask!(self, Step::Write, self.hub.spreadsheets().values_batch_update(request.clone(), id)).map(drop)
+    }
+
     /// Makes all of these changes, or none.
     pub async fn change(&self, requests: Vec<Request>) -> Result<(), SheetError> {
         let asked = requests.len();

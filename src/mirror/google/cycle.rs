@@ -16,6 +16,7 @@ use super::client::{Client, Render};
 use super::error::{SheetError, Step};
 use super::gate::Setbacks;
 use super::layout::{Layout, Misfit};
+use super::notice::Noticed;
 use super::plan::{self, Planned, Seen, Update, Want};
 use super::setup::{self, Kind, Tab};
 use super::status::{self, Told};
@@ -59,8 +60,17 @@ pub(super) struct Memory {
     /// What was written last, and where our columns stood then.
     last: Option<(Layout, Vec<ConversationKey>)>,
     told: Option<Told>,
+    /// What `_status` says while rows can't be written.
+    pub noticed: Option<Noticed>,
     /// The wait after failures.
     pub setbacks: Setbacks,
+}
+
+impl Memory {
+    /// `_status` does not say what it would after a write of rows.
+    pub fn forget_status(&mut self) {
+        self.told = None;
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -188,6 +198,7 @@ async fn lap(
     memory.is_in_doubt = false;
     memory.doubtful.clear();
     if tells {
+        memory.noticed = None;
         memory.told = Some(Told::of(status));
     }
     Ok(Lap::Done)
@@ -266,19 +277,25 @@ async fn look(client: &Client, memory: &mut Memory, title: &str, further: bool) 
             .first()
             .map(|column| column.iter().map(|cell| text(Some(cell))).collect())
             .unwrap_or_default();
+        let keyed = keys.iter().rposition(|text| !text.trim().is_empty()).map_or(1, |index| index + 1);
         // One answer is of one moment: a key column that does not begin with its own header is no answer to this.
         if keys.first().map(|text| text.trim()) != Some(Column::Key.header()) {
             return Err(garbled(Step::Read));
         }
-        return Ok(Seen { layout, keys, typed: further.then(|| last_typed(typed)) });
+        return Ok(Seen { layout, keys, typed: further.then(|| last_typed(typed, keyed, now.1)) });
     }
     Err(SheetError::TabGone)
 }
 
-/// The last row in which a person typed something.
-fn last_typed(others: &[ValueRange]) -> usize {
+/// The last row in which a person typed something, but for columns that are filled from the last row of ours to the end
+/// of the grid: a formula spills there, and would do so again into every row that the tab grows by.
+fn last_typed(others: &[ValueRange], keyed: usize, height: Option<usize>) -> usize {
+    let is_spill = |column: &&Vec<Value>| {
+        let below = column.get(keyed..).unwrap_or_default();
+        height.is_some_and(|height| height > keyed && column.len() >= height) && !below.iter().any(value::is_idle)
+    };
     let last = |column: &Vec<Value>| column.iter().rposition(|cell| !value::is_idle(cell)).map_or(0, |index| index + 1);
-    others.iter().flat_map(columns).map(last).max().unwrap_or(0)
+    others.iter().flat_map(columns).filter(|column| !is_spill(column)).map(last).max().unwrap_or(0)
 }
 
 fn columns(range: &ValueRange) -> &[Vec<Value>] {

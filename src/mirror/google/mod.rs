@@ -7,6 +7,7 @@
 //! | [`plan`] | keys that stand there × rows that should → own cells to write; pure |
 //! | [`layout`], [`a1`], [`value`] | columns by header text, ranges, cells; pure |
 //! | [`setup`], [`status`] | how the tabs are made, what `_status` shows; pure |
+//! | `notice` | what `_status` says while rows can't be written |
 //! | [`compare`] | the sheet against the store, cell by cell |
 //! | `client`, `tokens`, `answer` | the typed client, with what it lacks; the wall for its errors |
 //! | [`gate`] | our own quota, and the wait after a failure |
@@ -27,6 +28,7 @@ pub mod cycle;
 pub mod error;
 pub mod gate;
 pub mod layout;
+mod notice;
 pub mod plan;
 pub mod setup;
 pub mod status;
@@ -133,6 +135,15 @@ impl GoogleSheet {
     }
 
     async fn look_over(&self) -> Result<(bool, Option<Timestamp>), SheetError> {
+        let found = self.look_through().await?;
+        match self.client.write_nothing().await {
+            // Whatever else Google thinks of an empty write: who may not write is told so first.
+            Ok(()) | Err(SheetError::Refused { .. }) => Ok(found),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look_through(&self) -> Result<(bool, Option<Timestamp>), SheetError> {
         let spreadsheet = self.client.tabs().await?;
         let mut is_set_up = true;
         for kind in [Kind::Conversations, Kind::Status] {
@@ -215,6 +226,15 @@ impl Mirror for GoogleSheet {
         memory.setbacks.open(Instant::now())?;
         let task = Task { projection, shown, keyless: &[], is_forced: false };
         let result = cycle::run(&self.client, &mut memory, &task, &|| self.permitted()).await;
+        if let Err(error) = &result {
+            let about = (error, &projection.status, shown.len());
+            // The fault itself is told in any case, and the next look tries again to say it there.
+            let _ = notice::put_up(&self.client, &mut memory, about, &|| self.permitted()).await;
+        }
         Ok(self.concluded(&mut memory, projection, result).await?)
+    }
+
+    fn target(&self) -> &str {
+        &self.client.settings().sheet_id
     }
 }

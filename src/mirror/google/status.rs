@@ -1,7 +1,7 @@
 //! The tab `_status` as one block of values, and when it is due. Pure.
 //!
 //! The tab is ours as a whole. It is written with every write of rows, when something in it changed that a viewer would
-//! miss, and otherwise once in [`HEARTBEAT`], so that `last write` tells a daemon without news from a dead one; in
+//! miss, and otherwise well within [`HEARTBEAT`], so that `last write` tells a daemon without news from a dead one; in
 //! between a look at an unchanged store sends nothing.
 
 use std::time::Duration;
@@ -17,6 +17,11 @@ use crate::ports::MirrorStatus;
 
 /// How old the tab may get when nothing changes but the daemon lives.
 pub const HEARTBEAT: Duration = Duration::from_secs(10 * 60);
+/// How old it may be at a look and still stand.
+const STANDS: Duration = Duration::from_secs(HEARTBEAT.as_secs() / 2);
+/// How often somebody must look, so that a tab that stood at one look is not older than [`HEARTBEAT`] after the next,
+/// not even if that one fails and is repeated.
+pub const LOOK_EVERY: Duration = Duration::from_secs(HEARTBEAT.as_secs() / 5);
 /// The first line: by it a tab of the name is known as ours.
 pub const FIRST_FACT: &str = "last write";
 /// Rows below the accounts that are emptied with every write: accounts that are no longer there.
@@ -40,7 +45,7 @@ impl Told {
     /// Whether it may stand as it is.
     pub fn stands(&self, status: &MirrorStatus) -> bool {
         // A clock that went backwards gives a negative age, which is no freshness either.
-        let is_fresh = Duration::try_from(status.written_at.duration_since(self.at)).is_ok_and(|age| age < HEARTBEAT);
+        let is_fresh = Duration::try_from(status.written_at.duration_since(self.at)).is_ok_and(|age| age < STANDS);
         is_fresh && self.lasting == lasting_hash(status)
     }
 }
@@ -87,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_when_something_changed_and_every_ten_minutes() {
+    fn it_is_due_when_something_changed_and_so_early_that_it_never_looks_dead() {
         let status = samples::status();
         let told = Told::of(&status);
         let later = |seconds: i64| {
@@ -97,7 +102,9 @@ mod tests {
             later
         };
         let told_now = Told::of(&later(0));
-        assert!(told_now.stands(&later(599)) && !told_now.stands(&later(600)) && !told_now.stands(&later(-1)));
+        assert!(told_now.stands(&later(299)) && !told_now.stands(&later(300)) && !told_now.stands(&later(-1)));
+        // A look just before it is due, one that fails, and the one after it.
+        assert!(STANDS + LOOK_EVERY * 2 < HEARTBEAT);
         let mut other = status.clone();
         other.dead_letters = 3;
         assert!(told.stands(&status) && !told.stands(&other));

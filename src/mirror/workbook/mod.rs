@@ -31,7 +31,7 @@ use super::error::MirrorError;
 use super::rows::{COLUMNS, Cell, TextLimit, conversation_cells, lasting_hash};
 use crate::domain::ids::digest;
 use crate::fault::AnyFault;
-use crate::ports::{Mirror, MirrorOutcome, Projection, Shown};
+use crate::ports::{Mirror, MirrorOutcome, Projection, Shown, WORKBOOK};
 
 /// The workbook's name in the folder.
 pub const XLSX: &str = "summaries.xlsx";
@@ -85,6 +85,10 @@ impl Mirror for Workbook {
         .await
         .map_err(|_| MirrorError::Interrupted)?
         .map_err(AnyFault::from)
+    }
+
+    fn target(&self) -> &str {
+        WORKBOOK
     }
 }
 

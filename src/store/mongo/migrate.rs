@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::MongoError;
 use super::schema::{self, Collection};
-use super::{all, names};
+use super::{all, mirrored, names};
 
 /// The component under which the versions are recorded, as in the embedded file.
 const COMPONENT: &str = "store";
@@ -32,6 +32,9 @@ pub(super) async fn run(database: &Database) -> Result<(), MongoError> {
     for version in found + 1..=schema::VERSION {
         for collection in schema::step(version) {
             prepare(database, collection).await?;
+        }
+        if version == schema::TARGETS {
+            mirrored::forget_nameless(database).await?;
         }
         let record =
             doc! { "$setOnInsert": { "component": COMPONENT, "version": version, "applied_at": DateTime::now() } };

@@ -234,12 +234,12 @@ impl Store for MongoStore {
         patiently(|_| conversations::counts(&self.database, account)).await
     }
 
-    async fn mirrored(&self) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
-        patiently(|_| mirrored::read(&self.database)).await
+    async fn mirrored(&self, target: &str) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
+        patiently(|_| mirrored::read(&self.database, target)).await
     }
 
-    async fn save_mirrored(&self, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
-        patiently(|_| mirrored::save(&self.database, rows)).await
+    async fn save_mirrored(&self, target: &str, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
+        patiently(|_| mirrored::save(&self.database, target, rows)).await
     }
 }
 

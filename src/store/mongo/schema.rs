@@ -18,7 +18,10 @@ use mongodb::options::IndexOptions;
 use super::names;
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
+
+/// The version from which the notes of mirrors name their target. It adds no collection.
+pub(super) const TARGETS: i64 = 3;
 
 /// A collection with the shape of its documents and its indexes.
 pub(super) struct Collection {

@@ -163,13 +163,14 @@ impl Store for SqliteStore {
         self.read(move |c| conversations::counts(c, account.as_ref())).await
     }
 
-    async fn mirrored(&self) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
-        self.read(records::mirrored).await
+    async fn mirrored(&self, target: &str) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
+        let target = target.to_owned();
+        self.read(move |c| records::mirrored(c, &target)).await
     }
 
-    async fn save_mirrored(&self, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
-        let rows = rows.clone();
-        self.write(move |c| records::save_mirrored(c, &rows)).await
+    async fn save_mirrored(&self, target: &str, rows: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
+        let (target, rows) = (target.to_owned(), rows.clone());
+        self.write(move |c| records::save_mirrored(c, &target, &rows)).await
     }
 }
 

@@ -174,20 +174,26 @@ pub(super) fn open_gaps(connection: &Connection) -> Result<Vec<Gap>, SqliteError
     })
 }
 
-pub(super) fn mirrored(connection: &Connection) -> Result<HashMap<ConversationKey, [u8; 16]>, SqliteError> {
-    let mut statement = connection.prepare_cached("SELECT conversation, hash FROM mirror_rows")?;
-    let noted = rows::collect(statement.query([])?, |row| Ok((ConversationKey::from_bytes(row.get(0)?), row.get(1)?)))?;
+pub(super) fn mirrored(
+    connection: &Connection,
+    target: &str,
+) -> Result<HashMap<ConversationKey, [u8; 16]>, SqliteError> {
+    let mut statement = connection.prepare_cached("SELECT conversation, hash FROM mirror_rows WHERE target = ?1")?;
+    let noted =
+        rows::collect(statement.query([target])?, |row| Ok((ConversationKey::from_bytes(row.get(0)?), row.get(1)?)))?;
     Ok(noted.into_iter().collect())
 }
 
 pub(super) fn save_mirrored(
     connection: &Connection,
+    target: &str,
     noted: &HashMap<ConversationKey, [u8; 16]>,
 ) -> Result<(), SqliteError> {
-    connection.execute("DELETE FROM mirror_rows", [])?;
-    let mut insert = connection.prepare_cached("INSERT INTO mirror_rows (conversation, hash) VALUES (?1, ?2)")?;
+    connection.execute("DELETE FROM mirror_rows WHERE target = ?1", [target])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO mirror_rows (target, conversation, hash) VALUES (?1, ?2, ?3)")?;
     for (conversation, hash) in noted {
-        insert.execute((conversation.as_bytes(), hash))?;
+        insert.execute((target, conversation.as_bytes(), hash))?;
     }
     Ok(())
 }

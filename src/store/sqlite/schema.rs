@@ -10,6 +10,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { component: "store", version: 1, sql: TABLES },
     Migration { component: "store", version: 2, sql: LEASES },
     Migration { component: "store", version: 3, sql: ECONOMY },
+    Migration { component: "store", version: 4, sql: TARGETS },
 ];
 
 const TABLES: &str = "
@@ -80,3 +81,10 @@ CREATE TABLE reservations (
     forget_at INTEGER NOT NULL, PRIMARY KEY (purse, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_forgotten ON reservations (forget_at);";
+
+// Of the notes without a target nobody knows what they were about: each row is written once more.
+const TARGETS: &str = "
+DROP TABLE mirror_rows;
+CREATE TABLE mirror_rows (
+    target TEXT NOT NULL, conversation BLOB NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (target, conversation)
+) STRICT, WITHOUT ROWID;";

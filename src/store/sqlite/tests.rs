@@ -54,6 +54,7 @@ async fn a_file_of_an_earlier_version_is_read() {
     );
     earlier
         .write(move |c| {
+            c.execute("INSERT INTO mirror_rows (conversation, hash) VALUES (?1, ?2)", (key.as_bytes(), [1_u8; 16]))?;
             c.execute(
                 "INSERT INTO analyses (id, conversation, up_to, messages, created_at, document)
                  VALUES (?1, ?2, ?3, 3, 0, ?4)",
@@ -73,6 +74,7 @@ async fn a_file_of_an_earlier_version_is_read() {
     assert_eq!((found.id, found.messages, found.reading), (id, 3, crate::domain::Reading::default()));
     let due = store.due(Timestamp::MAX, 1).await.unwrap().remove(0);
     assert_eq!(due.edits, 0);
+    assert!(store.mirrored("workbook").await.unwrap().is_empty(), "a note that names no target is about none");
     store.requested(&due.conversation, &due.up_to, due.edits).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
 }

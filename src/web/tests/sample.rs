@@ -170,10 +170,10 @@ impl Store for Trouble {
     async fn counts(&self, _: Option<&AccountId>) -> Result<Counts, AnyFault> {
         self.meet().await
     }
-    async fn mirrored(&self) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
+    async fn mirrored(&self, _: &str) -> Result<HashMap<ConversationKey, [u8; 16]>, AnyFault> {
         self.meet().await
     }
-    async fn save_mirrored(&self, _: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
+    async fn save_mirrored(&self, _: &str, _: &HashMap<ConversationKey, [u8; 16]>) -> Result<(), AnyFault> {
         self.meet().await
     }
 }

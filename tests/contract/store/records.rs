@@ -214,14 +214,25 @@ pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
 
 pub async fn what_was_mirrored_is_replaced(fixture: &impl StoreFixture) {
     let store = fixture.open().await;
-    assert!(store.mirrored().await.unwrap().is_empty());
+    assert!(store.mirrored("sheet").await.unwrap().is_empty());
     let rows: HashMap<ConversationKey, [u8; 16]> = (0..100).map(|n| (conversation(&n.to_string()), [n; 16])).collect();
-    store.save_mirrored(&rows).await.unwrap();
+    store.save_mirrored("sheet", &rows).await.unwrap();
     let store = fixture.open().await;
-    assert_eq!(store.mirrored().await.unwrap(), rows);
+    assert_eq!(store.mirrored("sheet").await.unwrap(), rows);
     let fewer: HashMap<ConversationKey, [u8; 16]> =
         [(conversation("7"), [9; 16]), (conversation("new"), [1; 16])].into();
-    store.save_mirrored(&fewer).await.unwrap();
-    store.save_mirrored(&fewer).await.unwrap();
-    assert_eq!(store.mirrored().await.unwrap(), fewer);
+    store.save_mirrored("sheet", &fewer).await.unwrap();
+    store.save_mirrored("sheet", &fewer).await.unwrap();
+    assert_eq!(store.mirrored("sheet").await.unwrap(), fewer);
+    // What one target shows says nothing about another, not even about one whose name begins alike.
+    for other in ["workbook", "shee", "sheet-2", "sheet0", "Sheet"] {
+        assert!(store.mirrored(other).await.unwrap().is_empty(), "{other}");
+        let one: HashMap<ConversationKey, [u8; 16]> = [(conversation("7"), [2; 16])].into();
+        store.save_mirrored(other, &one).await.unwrap();
+        assert_eq!(store.mirrored(other).await.unwrap(), one);
+    }
+    assert_eq!(store.mirrored("sheet").await.unwrap(), fewer);
+    store.save_mirrored("sheet", &HashMap::new()).await.unwrap();
+    assert!(store.mirrored("sheet").await.unwrap().is_empty());
+    assert_eq!(store.mirrored("workbook").await.unwrap().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! Our columns among other people's: found by their headers, and nothing is guessed.
 
 use chatferry::fault::Code;
+use chatferry::mirror::google::value::timestamp;
 
 use super::rig::{Rig, TAB, others, row, rows};
 use crate::google::book::Tab;
@@ -158,4 +159,69 @@ async fn a_protected_column_is_reported_with_the_remedy() {
         "{}",
         fault.action()
     );
+}
+
+#[tokio::test]
+async fn while_rows_cant_be_written_the_sheet_itself_says_so() {
+    let mut rig = Rig::new().await;
+    rig.show(rows(3)).await;
+    let written_at = rig.projection.status.written_at;
+    let first_line = |rig: &Rig| {
+        let state = rig.google.state();
+        let status = state.book.tab("_status").unwrap();
+        (0..3).map(|column| status.get(0, column).clone()).collect::<Vec<_>>()
+    };
+    let rename = |rig: &Rig, text: &str| rig.google.state().book.edit(TAB).set(0, 6, text.into());
+    rename(&rig, "about");
+    rig.later(400);
+    rig.projection.status.dead_letters = 7;
+    assert_eq!(rig.write().await.unwrap_err().code(), Code::SheetColumns);
+    let line = first_line(&rig);
+    assert_eq!((line[0].as_str(), timestamp(&line[1])), (Some("last write"), Some(written_at)), "that of the rows");
+    let note = line[2].as_str().unwrap();
+    assert!(note.starts_with("ROWS NOT WRITTEN since 2026-11-02 10:00 UTC"), "{note}");
+    assert!(note.contains("\"summary\" is missing"), "{note}");
+
+    // Once, and again only for news, and not more than once a minute.
+    let writes = |rig: &Rig| rig.google.state().bodies.len();
+    let told = writes(&rig);
+    rig.later(300);
+    rig.write().await.unwrap_err();
+    assert_eq!(writes(&rig), told);
+    rig.projection.status.dead_letters = 8;
+    rig.write().await.unwrap_err();
+    assert_eq!(writes(&rig), told + 1);
+    rig.projection.status.dead_letters = 9;
+    rig.later(30);
+    rig.write().await.unwrap_err();
+    assert_eq!(writes(&rig), told + 1);
+
+    // A process that finds it so says it too.
+    rig.restarted().await;
+    rig.write().await.unwrap_err();
+    assert_eq!(timestamp(&first_line(&rig)[1]), Some(written_at));
+
+    rename(&rig, "summary");
+    rig.write().await.unwrap();
+    let line = first_line(&rig);
+    assert_eq!(timestamp(&line[1]), Some(rig.projection.status.written_at));
+    assert!(!line[2].as_str().unwrap().contains("NOT WRITTEN"), "{line:?}");
+    rig.assert_right();
+}
+
+#[tokio::test]
+async fn a_formula_that_spills_to_the_end_of_the_grid_does_not_push_rows_there() {
+    let mut rig = edited(|tab| {
+        for row in 1..tab.rows {
+            tab.set(row, 20, format!("spilled {row}").into());
+        }
+        tab.set(11, 22, "my total".into());
+    })
+    .await;
+    let height = rig.google.state().book.tab(TAB).unwrap().rows;
+    rig.show(rows(7)).await;
+    let state = rig.google.state();
+    let tab = state.book.tab(TAB).unwrap();
+    assert_eq!(tab.rows, height, "it need not grow");
+    assert_eq!(super::rig::keys(tab)[&row(7, 1).conversation.key.to_string()], [13]);
 }

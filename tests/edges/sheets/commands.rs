@@ -10,12 +10,14 @@ use chatferry::ports::{DueRule, Leases, Store};
 use chatferry::sqlite::Database;
 use chatferry::store::{self, SqliteStore};
 use jiff::Timestamp;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::rig::{TAB, keys, others};
 use crate::google::book::Tab;
 use crate::google::{Google, SHEET_ID, shown};
-use crate::support::{Place, Run};
+use crate::support::processes::{Watched, send};
+use crate::support::{Place, Run, eventually};
 
 /// What every title and every text begins with.
 pub const CANARY: &str = "canary-chat-text";
@@ -196,14 +198,37 @@ async fn a_sheet_that_another_process_writes_is_left_to_it() {
     let leased_as = format!("google-sheets/{SHEET_ID}").parse().unwrap();
     store.acquire(&leased_as, "somebody else", Duration::from_secs(600)).await.unwrap().unwrap();
     mirror(&google, &place, &["rebuild"], 0).await;
-    google.state().book.edit(TAB).delete_row(1);
+    {
+        let mut state = google.state();
+        let tab = state.book.edit(TAB);
+        tab.delete_row(1);
+        tab.set(8, 0, key(77).to_string().into());
+    }
     let writes = google.state().bodies.len();
     let run = mirror(&google, &place, &["rebuild"], 75).await;
     assert!(run.stderr.contains("somebody else") && run.stderr.contains("sheet-held"), "{}", run.stderr);
     assert_eq!(google.state().bodies.len(), writes);
-    assert_eq!(store.mirrored().await.unwrap().len(), 0, "the holder will find that all is to be written");
+    let noted = store.mirrored(SHEET_ID).await.unwrap();
+    assert!(noted.values().all(|shows| *shows == [0; 16]), "the holder will find that all is to be written");
+    let keys: std::collections::BTreeSet<_> = noted.keys().map(ToString::to_string).collect();
+    let expected = [1, 2, 3, 77].map(|id| key(id).to_string());
+    assert_eq!(keys, expected.into(), "and what belongs to nobody is to be emptied");
+    let lease = store.holder(&leased_as).await.unwrap().unwrap();
+    store.release(&lease).await.unwrap();
+    let mut daemon = Watched::start(&place, &["run"]);
+    eventually("the holder mends it", || async {
+        let found = keys_of(&google);
+        (found == [1, 2, 3].map(|id| key(id).to_string()).into()).then_some(())
+    })
+    .await;
+    send(daemon.pid(), Signal::TERM);
+    assert!(daemon.end().await.status.success());
     drop(store);
     database.close().await;
+}
+
+fn keys_of(google: &Google) -> std::collections::BTreeSet<String> {
+    keys(google.state().book.tab(TAB).unwrap()).into_keys().collect()
 }
 
 #[tokio::test]

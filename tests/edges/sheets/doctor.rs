@@ -34,6 +34,12 @@ async fn each_thing_that_can_be_wrong_has_its_name_and_its_remedy() {
     assert_named(&sheet(&google, &place).await, "sheet-not-shared", "may not read", EMAIL);
     google.state().readers.push(EMAIL.to_owned());
 
+    let bodies = google.state().bodies.len();
+    google.state().writers.clear();
+    assert_named(&sheet(&google, &place).await, "sheet-not-shared", "may not write", "as editor");
+    assert_eq!(google.state().bodies.len(), bodies);
+    google.state().writers.push(EMAIL.to_owned());
+
     google.state().quota = 0;
     assert_named(&sheet(&google, &place).await, "sheet-rate-limited", "quota", "Nothing at once");
     google.state().quota = usize::MAX;

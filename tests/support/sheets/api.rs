@@ -218,8 +218,11 @@ struct ValueRange {
 fn write(book: &mut Book, body: &str, is_half: bool) -> Result<Value, Refused> {
     let request: WriteRequest = serde_json::from_str(body)
         .map_err(|error| Refused::wrong(format!("Invalid JSON payload received. {error}")))?;
-    if request.value_input_option != "RAW" || request.include_values_in_response || request.data.is_empty() {
-        return Err(Refused::wrong("only RAW, without echoes, with data"));
+    if request.value_input_option != "RAW" || request.include_values_in_response {
+        return Err(Refused::wrong("only RAW, without echoes"));
+    }
+    if request.data.is_empty() {
+        return Ok(json!({ "spreadsheetId": SHEET_ID }));
     }
     // All or nothing: first everything is looked at.
     let mut writes = Vec::new();
