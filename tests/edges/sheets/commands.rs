@@ -215,7 +215,7 @@ async fn a_sheet_that_another_process_writes_is_left_to_it() {
     assert_eq!(keys, expected.into(), "and what belongs to nobody is to be emptied");
     let lease = store.holder(&leased_as).await.unwrap().unwrap();
     store.release(&lease).await.unwrap();
-    let mut daemon = Watched::start(&place, &["run"]);
+    let daemon = Watched::start(&place, &["run"]);
     eventually("the holder mends it", || async {
         let found = keys_of(&google);
         (found == [1, 2, 3].map(|id| key(id).to_string()).into()).then_some(())
