@@ -5,7 +5,9 @@
 //!
 //! What is wrong with the service (its limits, its key, its model, the way to it) has the scope of the
 //! process: the events go back to their queue uncounted and wait, so that an outage of a week makes no dead
-//! letter. What is wrong with one question or one answer has the scope of the event.
+//! letter. What may be wrong with one question only (a call that failed, no answer in time, a refusal, something
+//! that is no answer) has the scope of the event and may pass: that question waits, its neighbours are asked. What
+//! the same question would end in again is permanent.
 
 use std::fmt;
 use std::time::Duration;
@@ -117,11 +119,11 @@ pub enum AiError {
     /// The process is being stopped.
     #[error("the analysis was interrupted")]
     Interrupted,
-    /// A file of prompts can't be used.
-    #[error("the prompt {version} can't be used: {why}")]
+    /// A file of prompts, or their folder, can't be used.
+    #[error("{what} can't be used: {why}")]
     PromptUnusable {
-        /// Which.
-        version: String,
+        /// `the prompt` and its version, or `the folder of prompts` and its path.
+        what: String,
         /// Why.
         why: &'static str,
     },
@@ -253,7 +255,7 @@ impl AiError {
 impl Fault for AiError {
     fn class(&self) -> Class {
         match self {
-            Self::Interrupted | Self::NotAnAnswer { .. } => Class::RETRY,
+            Self::Interrupted | Self::NotAnAnswer { .. } | Self::Rejected { .. } => Class::RETRY,
             Self::RateLimited { after, .. } | Self::Unreachable { after, .. } => Class::Retryable { after: *after },
             Self::OwnLimit { after } | Self::Resting { after, .. } => Class::Retryable { after: Some(*after) },
             Self::QuotaExhausted { .. } | Self::Auth { .. } | Self::ModelUnknown { .. } | Self::ClockOff { .. } => {
@@ -263,7 +265,6 @@ impl Fault for AiError {
             | Self::PromptUnusable { .. }
             | Self::PromptUnknown { .. }
             | Self::NoClient
-            | Self::Rejected { .. }
             | Self::CutOff { .. }
             | Self::Refused
             | Self::Invalid(_)
@@ -278,6 +279,7 @@ impl Fault for AiError {
             | Self::PromptUnknown { .. }
             | Self::NotAnAnswer { .. }
             | Self::Rejected { .. }
+            | Self::Unreachable { lost: Lost::Timeout | Lost::Broken | Lost::Failed(_), .. }
             | Self::CutOff { .. }
             | Self::Refused
             | Self::Invalid(_)
@@ -289,7 +291,7 @@ impl Fault for AiError {
             | Self::QuotaExhausted { .. }
             | Self::Auth { .. }
             | Self::ModelUnknown { .. }
-            | Self::Unreachable { .. }
+            | Self::Unreachable { lost: Lost::NoConnection | Lost::Redirected(_), .. }
             | Self::Resting { .. }
             | Self::ClockOff { .. } => Scope::Process,
         }
@@ -319,7 +321,7 @@ impl Fault for AiError {
     fn action(&self) -> String {
         match self {
             Self::PromptUnusable { .. } => {
-                "Correct the file in AI_PROMPTS_DIR, or name another AI_PROMPT_VERSION.".to_owned()
+                "Correct AI_PROMPTS_DIR or the file in it, or name another AI_PROMPT_VERSION.".to_owned()
             }
             Self::PromptUnknown { .. } => {
                 "Put the prompt back into AI_PROMPTS_DIR and start again, then replay the dead letter.".to_owned()

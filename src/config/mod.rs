@@ -305,18 +305,25 @@ impl Reader {
             account_day: allowance(&budget::ACCOUNT_DAY_TOKENS, &budget::ACCOUNT_DAY_COST),
             month: allowance(&budget::MONTH_TOKENS, &budget::MONTH_COST),
         };
+        let prices = [&table::AI_PRICE_INPUT, &table::AI_PRICE_OUTPUT].into_iter();
+        let unset: Vec<&str> = prices.filter(|price| !self.is_set(price)).map(|price| price.variable).collect();
+        let unset = unset.join(" and ");
         for setting in budget::ALL {
             let is_cost = setting.kind == Kind::Money;
             let (complaint, fix) = match ai.map(Option::as_ref) {
-                Some(None) => ("has no effect: the built-in analyst costs nothing", "set AI_PROVIDER, or remove this"),
-                Some(Some(ai)) if is_cost && ai.is_priceless() => {
-                    let fix = "set AI_PRICE_INPUT and AI_PRICE_OUTPUT, or limit the tokens instead";
-                    ("has no effect: without prices nothing is known to cost anything", fix)
+                Some(None) => {
+                    let complaint = "has no effect: the built-in analyst costs nothing".to_owned();
+                    (complaint, "set AI_PROVIDER, or remove this".to_owned())
+                }
+                // A price that was forgotten is none, and the budget would never be used up.
+                Some(Some(_)) if is_cost && !unset.is_empty() => {
+                    let complaint = format!("can't be kept without {unset}: the costs are not known");
+                    (complaint, format!("set {unset} (0 for what is free), or limit the tokens instead"))
                 }
                 _ => continue,
             };
             if self.is_set(setting) {
-                self.problem(setting, complaint.to_owned(), "nothing".to_owned(), fix);
+                self.problem(setting, complaint, "nothing".to_owned(), &fix);
             }
         }
         limits

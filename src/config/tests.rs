@@ -55,7 +55,8 @@ fn budgets_are_limits_only_where_they_are_set() {
     let case = Case::new()
         .toml("\n[ai.budget]\nmonth_cost = \"12.5\"\nconversation_day_tokens = 5000\n")
         .env(&[("AI_BUDGET_MONTH_TOKENS", "2M"), ("AI_BUDGET_ACCOUNT_DAY_TOKENS", "200k")])
-        .env(&[("AI_API_URL", "http://127.0.0.1:1/v1"), ("AI_MODEL", "m"), ("AI_PRICE_INPUT", "0.15")]);
+        .env(&[("AI_API_URL", "http://127.0.0.1:1/v1"), ("AI_MODEL", "m")])
+        .env(&[("AI_PRICE_INPUT", "0.15"), ("AI_PRICE_OUTPUT", "0.6")]);
     let config = case.load().unwrap();
     let allowance = |tokens, cost_micros| Allowance { tokens, cost_micros };
     assert_eq!(config.budgets.month, allowance(Some(2_000_000), Some(12_500_000)));
@@ -74,6 +75,17 @@ fn a_budget_that_limits_nothing_is_refused() {
     let service = [("AI_API_URL", "http://127.0.0.1:1/v1"), ("AI_MODEL", "m")];
     let problems = Case::new().env(&budgets).env(&service).problems();
     assert_eq!(problems, ["AI_BUDGET_MONTH_COST @ environment"], "without prices");
+    // One price is as good as none: the other half of the costs would never be seen.
+    for (price, other) in [("AI_PRICE_INPUT", "AI_PRICE_OUTPUT"), ("AI_PRICE_OUTPUT", "AI_PRICE_INPUT")] {
+        let one = Case::new().env(&budgets).env(&service).env(&[(price, "0.15")]);
+        assert_eq!(one.problems(), ["AI_BUDGET_MONTH_COST @ environment"], "only {price}");
+        let told = one.load().unwrap_err().to_string();
+        assert!(told.contains(&format!("without {other}:")), "{told}");
+        // A price of nothing that was set is a price.
+        assert!(one.env(&[(other, "0")]).load().is_ok(), "{other}");
+    }
+    let free = [("AI_PRICE_INPUT", "0"), ("AI_PRICE_OUTPUT", "0")];
+    assert!(Case::new().env(&budgets).env(&service).env(&free).load().is_ok());
 }
 
 #[test]

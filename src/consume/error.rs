@@ -57,6 +57,16 @@ pub enum ConsumeError {
         /// When to look again.
         after: Duration,
     },
+    /// The analyst's service failed over this question, and nothing tells yet that it would answer others.
+    #[error("{why}")]
+    Unanswered {
+        /// What failed.
+        why: String,
+        /// Its stable name.
+        code: Code,
+        /// When to ask again.
+        after: Duration,
+    },
     /// All that is left to do waits for a budget.
     #[error("{why}")]
     Postponed {
@@ -98,7 +108,7 @@ impl Fault for ConsumeError {
     fn class(&self) -> Class {
         match self {
             Self::Misrouted { .. } | Self::Deadly { .. } | Self::VersionUnknown { .. } => Class::Permanent,
-            Self::OverBudget { after, .. } | Self::BudgetInUse { after, .. } => {
+            Self::OverBudget { after, .. } | Self::BudgetInUse { after, .. } | Self::Unanswered { after, .. } => {
                 Class::Retryable { after: Some(*after) }
             }
             Self::Orphaned { .. } | Self::Panicked { .. } | Self::Postponed { .. } => Class::RETRY,
@@ -114,6 +124,7 @@ impl Fault for ConsumeError {
             | Self::Deadly { .. }
             | Self::OverBudget { .. }
             | Self::BudgetInUse { .. }
+            | Self::Unanswered { .. }
             | Self::Postponed { .. }
             | Self::VersionUnknown { .. } => Scope::Event,
             Self::Miscounted { .. } => Scope::Process,
@@ -126,6 +137,7 @@ impl Fault for ConsumeError {
             Self::Orphaned { .. } => Code::EventOrphaned,
             Self::Deadly { .. } => Code::EventDeadly,
             Self::OverBudget { .. } | Self::BudgetInUse { .. } | Self::Postponed { .. } => Code::AiBudget,
+            Self::Unanswered { code, .. } => *code,
             Self::VersionUnknown { .. } => Code::PromptUnknown,
             Self::Panicked { .. } | Self::Miscounted { .. } => Code::Internal,
         }

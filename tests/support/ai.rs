@@ -104,6 +104,37 @@ pub struct Habits {
     pub refuses_schema: bool,
     /// Refuses `json_object`, with an error that is a bare string.
     pub refuses_object: bool,
+    /// What it does with the limit of an answer.
+    pub limits: Limits,
+}
+
+/// What a service of OpenAI's language does with the two names of the limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Limits {
+    /// Takes both, and its model says as much as it likes.
+    #[default]
+    Unkept,
+    /// Takes both and keeps to them.
+    Both,
+    /// Ignores `max_completion_tokens`, keeps to `max_tokens`.
+    IgnoresCompletion,
+    /// Refuses `max_tokens`, as the vendor does.
+    RefusesPlain,
+    /// Refuses `max_completion_tokens`, as servers do that validate with a schema.
+    RefusesCompletion,
+}
+
+impl Limits {
+    /// The tokens that an answer to this request may have; `None`: any number.
+    fn most(self, body: &Value) -> Option<u64> {
+        let plain = body["max_tokens"].as_u64();
+        let completion = body["max_completion_tokens"].as_u64();
+        match self {
+            Self::Unkept => None,
+            Self::IgnoresCompletion => plain,
+            Self::Both | Self::RefusesPlain | Self::RefusesCompletion => plain.into_iter().chain(completion).min(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -224,7 +255,11 @@ async fn answer(provider: AiProvider, request: &Request, stream: &mut TcpStream,
         match strict::check(provider, request, &state.keys, state.habits) {
             Ok(body) => {
                 state.seen.push(body.clone());
-                Ok((Asked::new(provider, &body), state.script.pop_front().or_else(|| state.always.clone())))
+                let most = state.habits.limits.most(&body);
+                Ok((
+                    Asked { most, ..Asked::new(provider, &body) },
+                    state.script.pop_front().or_else(|| state.always.clone()),
+                ))
             }
             Err(refusal) => {
                 state.refused.push(refusal.why.clone());
@@ -303,6 +338,10 @@ async fn send(stream: &mut TcpStream, response: &Response) -> bool {
 
 /// An answer of the service, charged for.
 fn said(provider: AiProvider, state: &Mutex<State>, asked: &Asked, text: &str, finish: &str) -> Response {
+    let (text, finish) = match asked.most {
+        Some(most) if model::tokens(text) > most => (text.get(..most as usize * 4).unwrap_or_default(), "length"),
+        _ => (text, finish),
+    };
     let (input, output) = (asked.tokens, model::tokens(text));
     {
         let mut state = state.lock().unwrap();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ladder::Rung;
+use super::limits::Names;
 use super::{anthropic, openai};
 use crate::config::AiProvider;
 
@@ -77,10 +78,10 @@ pub(super) const fn key_header(provider: AiProvider) -> (&'static str, &'static 
     }
 }
 
-/// The body of a request.
-pub(super) fn body(provider: AiProvider, ask: &Ask<'_>) -> Value {
+/// The body of a request. `names`: those of the limit, where a language has two.
+pub(super) fn body(provider: AiProvider, ask: &Ask<'_>, names: Names) -> Value {
     match provider {
-        AiProvider::OpenAi => openai::body(ask),
+        AiProvider::OpenAi => openai::body(ask, names),
         AiProvider::Anthropic => anthropic::body(ask),
     }
 }

@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::super::error::{AiError, Lost, Said};
 use super::dialect::{self, Ask, Completion};
 use super::keys::Keys;
-use super::refusal::Refusal;
+use super::limits::{self, Limits, Name, Names};
+use super::refusal::{self, Refusal};
 use super::{anthropic, wait};
 use crate::config::{AiProvider, AiSettings};
 use crate::ports::Clock;
@@ -33,6 +34,7 @@ pub(super) struct Endpoint {
     model: String,
     key_name: HeaderName,
     keys: Keys,
+    limits: Limits,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Tried {
     pub(super) outcome: Result<Completion, AiError>,
     /// How far our clock is ahead of the service's.
     pub(super) ahead: Option<SignedDuration>,
+    /// The name of the limit that a refusal blames.
+    blamed: Option<Name>,
 }
 
 impl Endpoint {
@@ -71,22 +75,37 @@ impl Endpoint {
             model: settings.model.clone(),
             key_name: HeaderName::from_static(name),
             keys: Keys::new(settings.key.clone(), prefix),
+            limits: Limits::new(settings.host()),
             clock,
         })
     }
 
-    /// Asks once; once more if the key was refused and its file holds another one by now.
+    /// Asks once; once more without a name of the limit that was refused.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Tried {
-        let body = dialect::body(self.provider, ask);
-        let key = self.keys.header();
-        let tried = self.send(&body, key.clone(), ask.limit).await;
-        if matches!(tried.outcome, Err(AiError::Auth { .. })) && self.keys.is_changed_since(key.as_ref()) {
-            return self.send(&body, self.keys.header(), ask.limit).await;
+        let names = self.limits.names();
+        let tried = self.with_a_key(ask, names).await;
+        let (tried, names) = match tried.blamed.and_then(|refused| names.without(refused)) {
+            Some(left) => (self.with_a_key(ask, left).await, left),
+            None => (tried, names),
+        };
+        if tried.outcome.is_ok() {
+            self.limits.settle_on(names);
         }
         tried
     }
 
-    async fn send(&self, body: &Value, key: Option<HeaderValue>, limit: u32) -> Tried {
+    /// Asks once; once more if the key was refused and its file holds another one by now.
+    async fn with_a_key(&self, ask: &Ask<'_>, names: Names) -> Tried {
+        let body = dialect::body(self.provider, ask, names);
+        let key = self.keys.header();
+        let tried = self.send(&body, key.clone(), ask).await;
+        if matches!(tried.outcome, Err(AiError::Auth { .. })) && self.keys.is_changed_since(key.as_ref()) {
+            return self.send(&body, self.keys.header(), ask).await;
+        }
+        tried
+    }
+
+    async fn send(&self, body: &Value, key: Option<HeaderValue>, ask: &Ask<'_>) -> Tried {
         let mut request = self.client.post(self.url.clone()).json(body);
         if let Some(key) = key {
             request = request.header(self.key_name.clone(), key);
@@ -95,15 +114,16 @@ impl Endpoint {
             request = request.header("anthropic-version", anthropic::VERSION);
         }
         match request.send().await {
-            Err(error) => Tried { outcome: Err(self.unreachable(lost(&error))), ahead: None },
+            Err(error) => Tried { outcome: Err(self.unreachable(lost(&error))), ahead: None, blamed: None },
             Ok(response) => {
                 let ahead = wait::ahead(response.headers(), self.clock.now());
-                Tried { outcome: self.read(response, limit).await, ahead }
+                let mut blamed = None;
+                Tried { outcome: self.read(response, ask, &mut blamed).await, ahead, blamed }
             }
         }
     }
 
-    async fn read(&self, response: Response, limit: u32) -> Result<Completion, AiError> {
+    async fn read(&self, response: Response, ask: &Ask<'_>, blamed: &mut Option<Name>) -> Result<Completion, AiError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let said = || Said { status, word: None, request_id: request_id(&headers) };
@@ -115,13 +135,18 @@ impl Endpoint {
             Err(_) if status != 200 => Vec::new(),
             Err(error) => return Err(self.unreachable(lost(&error))),
         };
-        let refused = |status, body: &[u8]| {
+        let refused = |status, body: &[u8], sent: &str| {
             let after = wait::wished(&headers, self.clock.now());
             let (request_id, host, model) = (request_id(&headers), &self.host, &self.model);
-            Refusal { status, body, request_id, after, host, model, limit }.judge()
+            Refusal { status, body, sent, request_id, after, host, model, limit: ask.limit }.judge()
         };
         if status != 200 {
-            return Err(refused(status, &body));
+            let sent = sent(ask);
+            let error = refused(status, &body, &sent);
+            if self.provider == AiProvider::OpenAi && refusal::may_be_a_field(&error) {
+                *blamed = limits::blamed(&body, &sent);
+            }
+            return Err(error);
         }
         let not_an_answer = |what| AiError::NotAnAnswer { what, said: said() };
         if !is_json(&headers) {
@@ -133,7 +158,7 @@ impl Endpoint {
             // Services in front of others have begun to answer with 200 before they know.
             Err(_) if value.get("error").is_some_and(|error| !error.is_null()) => {
                 let status = value["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok());
-                Err(refused(status.filter(|status| (400..600).contains(status)).unwrap_or(502), &body))
+                Err(refused(status.filter(|status| (400..600).contains(status)).unwrap_or(502), &body, &sent(ask)))
             }
             Err(what) => Err(not_an_answer(what)),
         }
@@ -142,6 +167,11 @@ impl Endpoint {
     fn unreachable(&self, lost: Lost) -> AiError {
         AiError::Unreachable { host: self.host.clone(), lost, after: None }
     }
+}
+
+/// What is said to the model beside the instructions, in lower case.
+fn sent(ask: &Ask<'_>) -> String {
+    ask.turns.iter().flat_map(|(_, text)| [text.as_str(), "\n"]).collect::<String>().to_lowercase()
 }
 
 /// The body up to the cap; `None` if it is longer.

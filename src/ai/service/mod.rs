@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `prompt`, `question`, `schema` | what is asked: instructions, the chat inside a boundary, the form of the answer |
 //! | `mask` | placeholders for private data, and back |
-//! | `dialect`, `openai`, `anthropic` | the two languages |
+//! | `dialect`, `openai`, `anthropic`, `limits` | the two languages |
 //! | `endpoint`, `keys`, `refusal`, `wait` | one try over HTTP, and what went wrong with it |
 //! | `gate`, `allowance`, `ladder` | when it may be asked, how often again, in which form |
 //! | `parse`, `verify`, `contain` | what is taken from an answer: what fits, and gives nothing away |
@@ -22,6 +22,7 @@ mod endpoint;
 mod gate;
 mod keys;
 mod ladder;
+mod limits;
 mod mask;
 mod openai;
 mod parse;
@@ -88,10 +89,11 @@ impl AiService {
     /// # Errors
     /// `config-invalid`: a prompt can't be used or is not there, or no certificates are found.
     pub fn new(settings: AiSettings, clock: Arc<dyn Clock>, counters: Arc<Counters>) -> Result<Self, AiError> {
-        let prompts = Prompts::load(&settings.prompts_dir)?;
+        let prompts = Prompts::load(&settings.prompts_dir, settings.is_prompts_dir_set)?;
         let version = settings.prompt_version.clone().unwrap_or_else(|| prompt::NEWEST.to_owned());
         if !prompts.has(&version) {
-            return Err(AiError::PromptUnusable { version, why: "there is no such file and no such built-in prompt" });
+            let why = "there is no such file and no such built-in prompt";
+            return Err(AiError::PromptUnusable { what: prompt::named(&version), why });
         }
         Ok(Self {
             endpoint: Endpoint::new(&settings, clock)?,
@@ -246,6 +248,10 @@ impl Analyst for AiService {
 
     fn knows(&self, prompt_version: &str) -> bool {
         self.prompts.has(prompt_version)
+    }
+
+    fn prompt_versions(&self) -> Vec<String> {
+        self.prompts.versions()
     }
 
     fn memory(&self) -> Memory {

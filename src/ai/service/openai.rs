@@ -1,15 +1,16 @@
 //! The language of OpenAI, which most servers imitate: `POST /chat/completions`.
 //!
-//! `max_tokens` is deprecated, and models that think refuse it: the limit is `max_completion_tokens`. No
-//! sampling parameter is sent unless it was set.
+//! `max_tokens` is deprecated, and the vendor's models that think refuse it: the limit is `max_completion_tokens`,
+//! elsewhere under both names (`limits`). No sampling parameter is sent unless it was set.
 
 use serde_json::{Value, json};
 
 use super::dialect::{Ask, Completion, Finish, Role, joined_texts};
 use super::ladder::Rung;
+use super::limits::Names;
 use super::schema;
 
-pub(super) fn body(ask: &Ask<'_>) -> Value {
+pub(super) fn body(ask: &Ask<'_>, names: Names) -> Value {
     let mut messages = vec![json!({ "role": "system", "content": ask.system })];
     messages.extend(ask.turns.iter().map(|(role, text)| {
         let role = match role {
@@ -18,7 +19,10 @@ pub(super) fn body(ask: &Ask<'_>) -> Value {
         };
         json!({ "role": role, "content": text })
     }));
-    let mut body = json!({ "model": ask.model, "messages": messages, "max_completion_tokens": ask.limit });
+    let mut body = json!({ "model": ask.model, "messages": messages });
+    for name in names.fields() {
+        body[*name] = ask.limit.into();
+    }
     match ask.rung {
         Some(Rung::Schema) => {
             let schema = json!({ "name": schema::NAME, "strict": true, "schema": schema::answer() });
@@ -58,6 +62,7 @@ pub(super) fn read(body: &Value) -> Result<Completion, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::Limits;
     use super::*;
 
     #[test]
@@ -72,15 +77,18 @@ mod tests {
             temperature: None,
             top_p: None,
         };
-        let strict = body(&ask);
+        let vendor = Limits::new("api.openai.com").names();
+        let strict = body(&ask, vendor);
         assert_eq!(strict["max_completion_tokens"], 9);
         assert_eq!(strict["response_format"]["json_schema"]["strict"], true);
         let names: Vec<&str> = strict.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["max_completion_tokens", "messages", "model", "response_format"]);
+        let elsewhere = body(&ask, Names::Both);
+        assert_eq!((&elsewhere["max_completion_tokens"], &elsewhere["max_tokens"]), (&9.into(), &9.into()));
         ask.rung = None;
         ask.temperature = Some(0.5);
-        assert_eq!(body(&ask)["temperature"], 0.5);
-        assert!(body(&ask).get("response_format").is_none());
+        assert_eq!(body(&ask, vendor)["temperature"], 0.5);
+        assert!(body(&ask, vendor).get("response_format").is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! prompt that changes under its version would make answers that nobody can tell apart.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::super::error::AiError;
@@ -27,18 +28,29 @@ const LONGEST: u64 = 32 * 1024;
 pub(super) struct Prompts(BTreeMap<String, String>);
 
 impl Prompts {
-    /// The built-in prompts and those of a folder, which need not exist.
+    /// The built-in prompts and those of a folder, which must exist if somebody set it.
     ///
     /// # Errors
-    /// [`AiError::PromptUnusable`] names the first file that can't be used.
-    pub(super) fn load(folder: &Path) -> Result<Self, AiError> {
+    /// [`AiError::PromptUnusable`] names the first file that can't be used, or the folder.
+    pub(super) fn load(folder: &Path, is_set: bool) -> Result<Self, AiError> {
         let mut prompts: BTreeMap<String, String> =
             EMBEDDED.into_iter().map(|(version, text)| (version.to_owned(), text.to_owned())).collect();
-        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Self(prompts)) };
-        let paths = entries.flatten().map(|entry| entry.path());
-        for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let unusable =
+            |why| AiError::PromptUnusable { what: format!("the folder of prompts {}", folder.display()), why };
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_set => return Ok(Self(prompts)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(unusable("it is not there")),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(unusable("it is no folder")),
+            Err(_) => return Err(unusable("it can't be read")),
+        };
+        for entry in entries {
+            let path = entry.map_err(|_| unusable("it can't be read to its end"))?.path();
+            if path.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
             let version = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let text = read(&path).map_err(|why| AiError::PromptUnusable { version: version.clone(), why })?;
+            let text = read(&path).map_err(|why| AiError::PromptUnusable { what: named(&version), why })?;
             prompts.insert(version, text);
         }
         Ok(Self(prompts))
@@ -49,10 +61,20 @@ impl Prompts {
         self.0.contains_key(version)
     }
 
+    /// Every version, sorted.
+    pub(super) fn versions(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// The prompt with its token and boundary filled in; `None` if there is none of this version.
     pub(super) fn filled(&self, version: &str, canary: &str, boundary: &str) -> Option<String> {
         Some(self.0.get(version)?.replace(CANARY, canary).replace(BOUNDARY, boundary))
     }
+}
+
+/// A prompt, for people.
+pub(super) fn named(version: &str) -> String {
+    format!("the prompt {version}")
 }
 
 fn read(path: &Path) -> Result<String, &'static str> {
@@ -76,14 +98,30 @@ mod tests {
     #[test]
     fn the_operators_prompts_go_before_the_built_in_ones() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Prompts::load(&folder.path().join("none")).unwrap().has(NEWEST));
+        assert!(Prompts::load(&folder.path().join("none"), false).unwrap().has(NEWEST));
         std::fs::write(folder.path().join("mine-2.md"), "JSON {canary} {boundary}").unwrap();
         std::fs::write(folder.path().join("chat-1.md"), "Other JSON {canary} {boundary} {boundary}").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "nothing").unwrap();
-        let prompts = Prompts::load(folder.path()).unwrap();
+        let prompts = Prompts::load(folder.path(), true).unwrap();
         assert_eq!(prompts.filled("mine-2", "c", "b").as_deref(), Some("JSON c b"));
         assert_eq!(prompts.filled(NEWEST, "c", "b").as_deref(), Some("Other JSON c b b"));
         assert!(!prompts.has("notes") && prompts.filled("chat-0", "c", "b").is_none());
+    }
+
+    #[test]
+    fn a_folder_that_was_set_must_be_there_and_be_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let (absent, file) = (folder.path().join("absent"), folder.path().join("file"));
+        std::fs::write(&file, "x").unwrap();
+        for (path, is_set) in [(&absent, true), (&file, true), (&file, false)] {
+            let told = Prompts::load(path, is_set).unwrap_err().to_string();
+            assert!(told.contains(&format!("the folder of prompts {} can't be used", path.display())), "{told}");
+        }
+        assert!(Prompts::load(&absent, false).is_ok());
+        // A name that ends as a prompt's does and leads nowhere is none.
+        std::os::unix::fs::symlink(&absent, folder.path().join("gone.md")).unwrap();
+        let told = Prompts::load(folder.path(), false).unwrap_err().to_string();
+        assert!(told.contains("the prompt gone can't be used"), "{told}");
     }
 
     #[test]
@@ -91,10 +129,11 @@ mod tests {
         for text in ["JSON {boundary}", "JSON {canary}", "{canary} {boundary}"] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("bad.md"), text).unwrap();
-            assert!(matches!(Prompts::load(folder.path()), Err(AiError::PromptUnusable { .. })), "{text}");
+            assert!(matches!(Prompts::load(folder.path(), true), Err(AiError::PromptUnusable { .. })), "{text}");
         }
         for (version, _) in EMBEDDED {
-            let filled = Prompts::load(Path::new("/nowhere")).unwrap().filled(version, "CANARY", "BOUNDARY").unwrap();
+            let filled =
+                Prompts::load(Path::new("/nowhere"), false).unwrap().filled(version, "CANARY", "BOUNDARY").unwrap();
             assert!(filled.contains("CANARY") && filled.contains("BOUNDARY") && !filled.contains('{'));
         }
     }

@@ -3,6 +3,9 @@
 //! Services say the same thing in many forms: `{"error": {"code", "type", "message"}}`, `{"error": "text"}`,
 //! `{"type": "error", "error": {…}}`, plain text. What is looked for are words out of a closed list; nothing
 //! else of a body is kept, since it may quote the question.
+//!
+//! And since it may, what strangers wrote must not decide: a code counts only where it is the whole value of a
+//! field that holds codes, a sentence only in a message, and none that stands in the question.
 
 use std::time::Duration;
 
@@ -31,21 +34,14 @@ enum About {
     Load,
 }
 
-/// What services write, as it stands in a code, a type or a sentence; the first that is found counts.
-const WORDS: [(&str, About); 24] = [
+/// The codes of services; the first that is found counts.
+const CODES: [(&str, About); 17] = [
     ("insufficient_quota", About::Quota),
     ("billing_hard_limit_reached", About::Quota),
     ("billing_error", About::Quota),
-    ("credit balance", About::Quota),
-    ("insufficient credits", About::Quota),
-    ("insufficient balance", About::Quota),
     ("content_filter", About::Contents),
     ("content_policy_violation", About::Contents),
     ("context_length_exceeded", About::Length),
-    ("prompt is too long", About::Length),
-    ("maximum context length", About::Length),
-    ("exceeds the available context size", About::Length),
-    ("output limit was reached", About::Output),
     ("rate_limit_exceeded", About::Rate),
     ("rate_limit_error", About::Rate),
     ("invalid_api_key", About::Key),
@@ -59,16 +55,28 @@ const WORDS: [(&str, About); 24] = [
     ("engine_overloaded", About::Load),
 ];
 
+/// What their sentences hold, in lower case.
+const SENTENCES: [(&str, About); 7] = [
+    ("credit balance", About::Quota),
+    ("insufficient credits", About::Quota),
+    ("insufficient balance", About::Quota),
+    ("prompt is too long", About::Length),
+    ("maximum context length", About::Length),
+    ("exceeds the available context size", About::Length),
+    ("output limit was reached", About::Output),
+];
+
 /// So much of a body is looked at.
 const LOOKED_AT: usize = 4_096;
 
-/// A refused request.
-#[derive(Debug)]
+/// A refused request. Holds the question: never printed.
 pub(super) struct Refusal<'a> {
     /// The status.
     pub(super) status: u16,
     /// The whole body, which is forgotten afterwards.
     pub(super) body: &'a [u8],
+    /// What was said to the model, in lower case.
+    pub(super) sent: &'a str,
     /// The id of the request.
     pub(super) request_id: Option<String>,
     /// What the headers wish for.
@@ -84,7 +92,7 @@ pub(super) struct Refusal<'a> {
 impl Refusal<'_> {
     /// What went wrong.
     pub(super) fn judge(self) -> AiError {
-        let found = find(self.body);
+        let found = find(self.status, self.body, self.sent);
         let said = Said { status: self.status, word: found.map(|(word, _)| word), request_id: self.request_id };
         let (after, host) = (self.after, self.host.to_owned());
         let unreachable = |lost| AiError::Unreachable { host, lost, after };
@@ -104,38 +112,49 @@ impl Refusal<'_> {
 
 /// Whether another form of the question may be accepted: the words, if there are any, blame nothing else.
 pub(super) fn may_be_the_form(error: &AiError) -> bool {
-    let AiError::Rejected { said } = error else {
-        // Some servers that don't know a parameter say so with "not implemented".
-        return matches!(error, AiError::Unreachable { lost: Lost::Failed(Said { status: 501, .. }), .. });
-    };
-    matches!(said.status, 400 | 422) && said.word.is_none()
+    // Some servers that don't know a parameter say so with "not implemented".
+    may_be_a_field(error) || matches!(error, AiError::Unreachable { lost: Lost::Failed(Said { status: 501, .. }), .. })
+}
+
+/// Whether a field of the request may be what is refused.
+pub(super) fn may_be_a_field(error: &AiError) -> bool {
+    matches!(error, AiError::Rejected { said: Said { status: 400 | 422, word: None, .. } })
 }
 
 /// The first known word in the body.
-fn find(body: &[u8]) -> Option<(&'static str, About)> {
-    let texts = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => told(&value),
-        Err(_) => String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]).into_owned(),
+fn find(status: u16, body: &[u8], sent: &str) -> Option<(&'static str, About)> {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        // Plain text has no field for codes. Where it can only be about rates and money it is read all the same.
+        let text = lowered(&String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]));
+        let mut words = CODES.into_iter().chain(SENTENCES);
+        return words.find(|(word, _)| matches!(status, 402 | 429) && is_told(word, &text, sent));
     };
-    let text: String = texts.chars().take(LOOKED_AT).flat_map(char::to_lowercase).collect();
-    WORDS.into_iter().find(|(word, _)| text.contains(word))
+    let codes = texts(&value, &["code", "type"], true);
+    let code = CODES.into_iter().find(|(word, _)| codes.iter().any(|code| code.eq_ignore_ascii_case(word)));
+    code.or_else(|| {
+        let message = lowered(&texts(&value, &["message"], false).join("\n"));
+        SENTENCES.into_iter().find(|(sentence, _)| is_told(sentence, &message, sent))
+    })
 }
 
-/// The places of a body in which services say what went wrong; codes and types before sentences.
-fn told(value: &Value) -> String {
+/// Whether the service says it, and not somebody in the question that it may quote.
+pub(super) fn is_told(word: &str, text: &str, sent: &str) -> bool {
+    text.contains(word) && !sent.contains(word)
+}
+
+/// As much of a text as is looked at, in lower case.
+pub(super) fn lowered(text: &str) -> String {
+    text.chars().take(LOOKED_AT).flat_map(char::to_lowercase).collect()
+}
+
+/// The texts of these fields of the error, which stands in `error` or is the body; `bare`: also an error that is
+/// nothing but a text.
+pub(super) fn texts<'a>(value: &'a Value, fields: &[&str], bare: bool) -> Vec<&'a str> {
     let error = value.get("error").unwrap_or(value);
-    let mut texts = Vec::new();
-    for place in [error, value] {
-        match place {
-            Value::String(text) => texts.push(text.as_str()),
-            Value::Object(_) => {
-                let fields = ["code", "type", "message", "detail"].into_iter();
-                texts.extend(fields.filter_map(|field| place.get(field).and_then(Value::as_str)));
-            }
-            _ => {}
-        }
-    }
-    texts.join("\n")
+    let alone = error.as_str().filter(|_| bare);
+    let named =
+        [error, value].into_iter().flat_map(|place| fields.iter().filter_map(|field| place.get(field)?.as_str()));
+    alone.into_iter().chain(named).collect()
 }
 
 #[cfg(test)]
@@ -146,7 +165,30 @@ mod tests {
 
     fn judge(status: u16, body: &str) -> AiError {
         let after = Some(Duration::from_secs(9));
-        Refusal { status, body: body.as_bytes(), request_id: None, after, host: "h", model: "m", limit: 5 }.judge()
+        let (body, sent) = (body.as_bytes(), "m1: is the maximum context length of \"insufficient_quota\" known?");
+        Refusal { status, body, sent, request_id: None, after, host: "h", model: "m", limit: 5 }.judge()
+    }
+
+    #[test]
+    fn what_the_question_holds_decides_nothing() {
+        for (status, body, code) in [
+            // Quoted in a message, in a place of its own, or as plain text.
+            (400, r#"{"error":{"message":"no: insufficient_quota","code":null}}"#, Code::AiRejected),
+            (400, r#"{"error":{"message":"bad","input":"insufficient_quota"}}"#, Code::AiRejected),
+            (400, r#"{"error":"can't read: invalid_api_key"}"#, Code::AiRejected),
+            (400, r#"{"detail":[{"msg":"x","type":"extra","input":"model_not_found"}]}"#, Code::AiRejected),
+            (400, "content_filter insufficient_quota credit balance", Code::AiRejected),
+            (429, "is \"insufficient_quota\" known", Code::AiRateLimited),
+            // A code that is the whole value counts although the question holds it, too.
+            (400, r#"{"error":{"code":"insufficient_quota"}}"#, Code::AiQuotaExhausted),
+            (400, r#"{"error":"insufficient_quota"}"#, Code::AiQuotaExhausted),
+            (429, "Insufficient credits.", Code::AiQuotaExhausted),
+        ] {
+            assert_eq!(judge(status, body).code(), code, "{status} {body}");
+        }
+        // The question may hold the sentence by which another form would be ruled out.
+        assert!(may_be_the_form(&judge(400, r#"{"error":{"message":"bad: Maximum context length"}}"#)));
+        assert!(!may_be_the_form(&judge(400, r#"{"error":{"message":"Prompt is too long"}}"#)));
     }
 
     #[test]
@@ -188,11 +230,14 @@ mod tests {
 
     #[test]
     fn what_is_the_services_fault_never_becomes_a_dead_letter() {
-        for (status, body) in
-            [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (500, ""), (302, "")]
-        {
+        for (status, body) in [(429, ""), (429, "insufficient_quota"), (401, ""), (403, ""), (404, ""), (302, "")] {
             let error = judge(status, body);
             assert!(error.class().is_retryable() && error.scope() == Scope::Process, "{status}: {error:?}");
+        }
+        // One call that failed, or one question that was refused, is not the whole service.
+        for status in [400, 408, 413, 422, 500, 503] {
+            let error = judge(status, "");
+            assert!(error.class().is_retryable() && error.scope() == Scope::Event, "{status}: {error:?}");
         }
         assert_eq!(judge(429, "").class(), Class::Retryable { after: Some(Duration::from_secs(9)) });
     }

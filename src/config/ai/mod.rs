@@ -122,8 +122,10 @@ pub struct AiSettings {
     pub context_tokens: u32,
     /// At most so many tokens of answer.
     pub max_output_tokens: u32,
-    /// The folder of the operator's prompts; it need not exist.
+    /// The folder of the operator's prompts.
     pub prompts_dir: PathBuf,
+    /// Whether somebody set that folder: then it must be there.
+    pub is_prompts_dir_set: bool,
     /// Which prompt is asked; `None`: the newest built-in one.
     pub prompt_version: Option<String>,
     /// Sampling parameters, only where they were set.
@@ -133,11 +135,6 @@ pub struct AiSettings {
 }
 
 impl AiSettings {
-    /// True if no price is known.
-    pub fn is_priceless(&self) -> bool {
-        (self.price_input, self.price_output) == (Price(0), Price(0))
-    }
-
     /// The settings of a service at this address without anything else set.
     pub fn new(provider: AiProvider, url: Url, model: impl Into<String>) -> Self {
         Self {
@@ -154,6 +151,7 @@ impl AiSettings {
             context_tokens: 16_000,
             max_output_tokens: 2_000,
             prompts_dir: PathBuf::new(),
+            is_prompts_dir_set: false,
             prompt_version: None,
             temperature: None,
             top_p: None,

@@ -156,6 +156,7 @@ impl Reader {
             context_tokens: context_tokens?,
             max_output_tokens: max_output_tokens?,
             prompts_dir: prompts_dir?,
+            is_prompts_dir_set: self.is_set(&table::AI_PROMPTS_DIR),
             prompt_version,
             temperature,
             top_p,
@@ -230,6 +231,9 @@ mod tests {
         assert!(ai(&[("AI_PROVIDER", "extractive")]).is_none());
         let local = ai(&[("AI_API_URL", "http://127.0.0.1:11434/v1/"), ("AI_MODEL", "qwen3:8b")]).unwrap();
         assert_eq!((local.provider, local.url.as_str()), (AiProvider::OpenAi, "http://127.0.0.1:11434/v1"));
+        assert!(!local.is_prompts_dir_set);
+        let own = ai(&[("AI_API_URL", "http://127.0.0.1/v1"), ("AI_MODEL", "m"), ("AI_PROMPTS_DIR", "/p")]).unwrap();
+        assert!(own.is_prompts_dir_set);
         assert!(!local.mask && local.key.is_none() && local.temperature.is_none());
         let hosted = ai(&[("AI_PROVIDER", "anthropic"), ("AI_API_KEY", "k"), ("AI_MODEL", "m")]).unwrap();
         assert_eq!((hosted.url.as_str(), hosted.mask), ("https://api.anthropic.com/v1", true));
@@ -251,6 +255,7 @@ mod tests {
             (&[("AI_API_URL", "http://192.168.1.2/v1"), ("AI_MODEL", "m")], "AI_API_URL", environment),
             (&[("AI_API_URL", "https://u:p@a.example/v1"), ("AI_MODEL", "m")], "AI_API_URL", environment),
             (&[("AI_CONCURRENCY", "0")], "AI_CONCURRENCY", environment),
+            (&[("AI_CONTEXT_TOKENS", "5999")], "AI_CONTEXT_TOKENS", environment),
             (&[("AI_PRICE_INPUT", "0,15")], "AI_PRICE_INPUT", environment),
             (&[("AI_PROMPT_VERSION", "../x")], "AI_PROMPT_VERSION", environment),
         ] {

@@ -118,7 +118,7 @@ pub static AI_TIMEOUT: Setting = Setting {
 pub static AI_CONTEXT_TOKENS: Setting = Setting {
     variable: "AI_CONTEXT_TOKENS",
     key: "ai.context_tokens",
-    kind: Kind::Whole(2_000, 1_000_000),
+    kind: Kind::Whole(6_000, 1_000_000),
     default: Some("16000"),
     help: "How many tokens one question may have, roughly; of a longer conversation the older messages are left out.",
     obtain: "At most the model's context less AI_MAX_OUTPUT_TOKENS.",
@@ -143,7 +143,7 @@ pub static AI_PROMPTS_DIR: Setting = Setting {
     kind: Kind::Path,
     computed: Some("the folder `prompts` in the data directory"),
     help: "The folder of your own prompts, <version>.md; they go before the built-in ones.",
-    obtain: "Any folder; it is read at the start.",
+    obtain: "Any folder; it is read at the start, and must be there if it is set.",
     ..ROW
 };
 

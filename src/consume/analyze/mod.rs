@@ -7,16 +7,22 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `asking` | asking the analyst, within the budgets |
 //! | `case` | a conversation as it was read, and the question about it |
 //! | `plan` | what to ask an analyst that remembers; pure |
+//! | `kept` | what outlives an answer; pure |
 //! | `gate` | which messages need no analysis; pure |
 //! | `purse` | what it may cost |
 //! | `waiting` | which requests wait for a budget |
+//! | `trouble` | whose fault it is if a question is not answered |
 
+mod asking;
 mod case;
 mod gate;
+mod kept;
 mod plan;
 mod purse;
+mod trouble;
 mod waiting;
 
 use std::collections::HashMap;
@@ -29,9 +35,10 @@ use tokio::time::Instant;
 use self::case::{Case, name};
 use self::plan::Plan;
 use self::purse::{Purses, SetAside};
+use self::trouble::Troubles;
 use self::waiting::Halt;
 pub use self::waiting::Waiting;
-use super::error::{ConsumeError, ServiceAway};
+use super::error::ConsumeError;
 use super::publish::publish_one;
 use super::runner::{Handler, Outcome, Received};
 use crate::domain::event::{AnalysisCompleted, AnalysisRequested};
@@ -39,12 +46,9 @@ use crate::domain::{
     Analysis, AnalysisId, BudgetLimits, Conversation, ConversationKey, Envelope, Event, Message, Reading, Usage,
     Verdict,
 };
-use crate::fault::{AnyFault, Scope};
-use crate::lifecycle::{CrashPoint, crash_point};
-use crate::ports::{Analyst, AnalystRequest, Budgets, Bus, Clock, Memory, MessageRange, Queue, Store};
-use crate::telemetry::occurrences::{
-    AnalysisCarried, AnalysisStored, AnalystAsked, AnswerReused, RepetitionRecognised,
-};
+use crate::fault::AnyFault;
+use crate::ports::{Analyst, Budgets, Bus, Clock, Memory, MessageRange, Queue, Store};
+use crate::telemetry::occurrences::{AnalysisCarried, AnswerReused, RepetitionRecognised};
 use crate::telemetry::{Counters, Occurrence};
 
 /// The most messages that an analyst is given that reads all of them, the last ones, unless told otherwise.
@@ -67,6 +71,7 @@ pub struct Analyze {
     history: usize,
     asking: Asking,
     waiting: Arc<Waiting>,
+    troubles: Troubles,
     counters: Arc<Counters>,
 }
 
@@ -94,7 +99,19 @@ impl Analyze {
     ) -> Self {
         let (parallel, history) = (PARALLEL, HISTORY);
         let (asking, waiting) = (Asking::default(), Arc::default());
-        Self { store, bus, analyst, clock, purses: None, parallel, history, asking, waiting, counters }
+        Self {
+            store,
+            bus,
+            analyst,
+            clock,
+            purses: None,
+            parallel,
+            history,
+            asking,
+            waiting,
+            troubles: Troubles::default(),
+            counters,
+        }
     }
 
     /// The same with another number of conversations at once.
@@ -145,9 +162,7 @@ impl Analyze {
             RepetitionRecognised { stage: "analyze", event_id: received.envelope.id }.emit(&self.counters);
         }
         // Also if it was there: the process may have died between saving and publishing.
-        let completed =
-            AnalysisCompleted { account: request.account.clone(), conversation: request.conversation, analysis: id };
-        Ok(publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await?)
+        Ok(self.tell(request, id).await?)
     }
 
     /// The version of the question that is named, if the analyst has it. If it has not, an operator who
@@ -221,7 +236,7 @@ impl Analyze {
             // Only of a last answer can be said that it is enough.
             (Plan::Answered | Plan::Carry { .. }, None) => (false, 0, 0, 0),
         };
-        let previous = last.filter(|_| goes_on).map(|last| last.verdict);
+        let previous = last.as_ref().filter(|_| goes_on).map(|last| last.verdict.clone());
         let question = case.question(previous, from);
         let name = name(self.analyst.model(), &question);
         let answer = match self.store.answer_to(&name).await? {
@@ -229,14 +244,29 @@ impl Analyze {
                 AnswerReused { account: &request.account, conversation: request.conversation }.emit(&self.counters);
                 Answer { verdict: known.verdict, usage: Usage::default(), set_aside: None }
             }
-            None => match self.ask(&case, &question).await? {
-                Some(answer) => answer,
-                None => return Ok(None),
+            None => match self.ask(&case, &question).await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return Ok(None),
+                Err(Halt::Failed(fault)) if kept::is_undescribable(fault.code()) => {
+                    self.give_up(&case, last.as_ref(), &fault).await?;
+                    return Err(Halt::Failed(fault));
+                }
+                Err(halt) => return Err(halt),
             },
         };
+        let verdict = match &last {
+            Some(last) if !goes_on => kept::with_findings(answer.verdict, &last.verdict, &case.messages[..from]),
+            _ => answer.verdict,
+        };
         let reading = Reading { content: Some(plan::content(&case.messages)), question: Some(name), unread: 0 };
-        let analysis = Analysis { updates, reading, ..self.signed(&case, answer.verdict, answer.usage) };
+        let analysis = Analysis { updates, reading, ..self.signed(&case, verdict, answer.usage) };
         Ok(Some(self.keep(&case, analysis, answer.set_aside, left_out).await?))
+    }
+
+    async fn tell(&self, request: &AnalysisRequested, analysis: AnalysisId) -> Result<(), AnyFault> {
+        let completed =
+            AnalysisCompleted { account: request.account.clone(), conversation: request.conversation, analysis };
+        publish_one(&*self.bus, &Envelope::new(Event::AnalysisCompleted(completed), self.clock.now())).await
     }
 
     /// The last answer again, for a conversation in which nothing new calls for another.
@@ -248,68 +278,6 @@ impl Analyze {
         if self.store.save_analysis(&analysis).await? {
             let (account, conversation) = (&case.request.account, case.request.conversation);
             AnalysisCarried { account, conversation, analysis: analysis.id, unread }.emit(&self.counters);
-        }
-        Ok(Answered { id: analysis.id, new: true })
-    }
-
-    /// Asks, within the budgets. `None` if there is nothing left for it, and a later request will ask: of
-    /// all that a conversation asks for in a month one waits.
-    async fn ask(&self, case: &Case<'_>, question: &AnalystRequest) -> Result<Option<Answer>, Halt> {
-        let most = self.analyst.most(question);
-        let purses = self.purses.as_ref().filter(|_| most != Usage::default());
-        let set_aside = match purses {
-            None => None,
-            Some(purses) => match purses.reserve(case.request, most, case.read_at, &self.counters).await {
-                Ok(set_aside) => Some(set_aside),
-                Err(Halt::NotYet(_)) if is_overtaken(case.request, &case.conversation) => return Ok(None),
-                Err(halt) => return Err(halt),
-            },
-        };
-        let reply = self.analyst.analyse(question).await;
-        let answered = reply.verdict.is_ok();
-        if reply.usage != Usage::default() {
-            let (account, conversation) = (&case.request.account, case.request.conversation);
-            AnalystAsked { account, conversation, usage: reply.usage, answered }.emit(&self.counters);
-        }
-        match reply.verdict {
-            Ok(verdict) => {
-                crash_point(CrashPoint::AnalyzeAnswered);
-                Ok(Some(Answer { verdict, usage: reply.usage, set_aside }))
-            }
-            Err(fault) => {
-                if let (Some(purses), Some(set_aside)) = (purses, &set_aside) {
-                    purses.settle(set_aside, reply.usage, None, &self.counters).await?;
-                }
-                Err(Halt::Failed(if fault.scope() > Scope::Event { ServiceAway(fault).into() } else { fault }))
-            }
-        }
-    }
-
-    /// Keeps an analysis, and counts what it consumed.
-    async fn keep(
-        &self,
-        case: &Case<'_>,
-        analysis: Analysis,
-        set_aside: Option<SetAside>,
-        left_out: usize,
-    ) -> Result<Answered, AnyFault> {
-        let saved = match (&self.purses, &set_aside) {
-            (Some(purses), Some(set_aside)) => {
-                purses.settle(set_aside, analysis.usage, Some(&analysis), &self.counters).await?
-            }
-            _ => self.store.save_analysis(&analysis).await?,
-        };
-        crash_point(CrashPoint::AnalyzeSaved);
-        if saved {
-            AnalysisStored {
-                account: &analysis.account,
-                conversation: analysis.conversation,
-                analysis: analysis.id,
-                messages: analysis.messages,
-                left_out: left_out as u64,
-                duration: case.begun.elapsed(),
-            }
-            .emit(&self.counters);
         }
         Ok(Answered { id: analysis.id, new: true })
     }
@@ -366,13 +334,20 @@ impl Handler for Analyze {
         let outcomes = batch.iter().zip(outcomes).map(|(received, outcome)| {
             let id = received.envelope.id;
             self.waiting.end(id);
+            let outcome = outcome.map_err(|halt| match halt {
+                Halt::Unanswered(fault) => self.troubles.failed(id, fault),
+                halt => halt,
+            });
             match outcome {
-                Ok(()) => Outcome::Done,
+                Ok(()) => {
+                    self.troubles.forget(id);
+                    Outcome::Done
+                }
                 Err(Halt::NotYet(why)) => {
                     self.waiting.begin(id, &why);
                     Outcome::NotYet(why.into())
                 }
-                Err(Halt::Failed(fault)) => Outcome::Failed(fault),
+                Err(Halt::Failed(fault) | Halt::Unanswered(fault)) => Outcome::Failed(fault),
             }
         });
         Ok(outcomes.collect())

@@ -15,6 +15,8 @@ use crate::fault::AnyFault;
 pub(super) enum Halt {
     /// The time for it has not come.
     NotYet(ConsumeError),
+    /// The analyst failed over it, in a way that may pass.
+    Unanswered(AnyFault),
     /// It failed.
     Failed(AnyFault),
 }

@@ -6,10 +6,11 @@ mod archive;
 mod budget;
 mod economy;
 mod mirror;
-mod remembering;
+pub(super) mod remembering;
 mod rig;
 mod runner;
 mod scripted;
+mod trouble;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::fault::{Class, Code, Fault, Scope};
 /// Any fault.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("injected")]
-struct Injected(Class, Scope);
+pub(super) struct Injected(Class, Scope);
 
 impl Fault for Injected {
     fn class(&self) -> Class {
@@ -32,7 +33,7 @@ impl Fault for Injected {
     }
 }
 
-const EVENT_RETRY: Injected = Injected(Class::RETRY, Scope::Event);
+pub(super) const EVENT_RETRY: Injected = Injected(Class::RETRY, Scope::Event);
 const STORE_AWAY: Injected = Injected(Class::RETRY, Scope::Process);
 
 /// Waits until `condition` holds; fails the test with `what` if it does not within half a minute.

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::Injected;
 use super::rig::{Rig, captured, conversation, received, requested};
 use crate::consume::{Analyze, Handler, Outcome};
 use crate::domain::event::{AnalysisRequested, MessageCaptured};
 use crate::domain::{
     Allowance, Analysis, BudgetLimits, Direction, Envelope, Event, Priority, Sentiment, Text, Usage, Verdict,
 };
-use crate::fault::AnyFault;
+use crate::fault::{AnyFault, Fault};
 use crate::ports::{Analyst, AnalystRequest, Memory, Reply};
 use crate::store::SqliteStore;
 
@@ -33,7 +32,7 @@ impl Remembering {
         self.given.lock().unwrap().last().unwrap().clone()
     }
 
-    pub fn fail(&self, fault: Injected, times: usize) {
+    pub fn fail(&self, fault: impl Fault + Copy, times: usize) {
         self.faults.lock().unwrap().extend((0..times).map(|_| fault.into()));
     }
 }

@@ -5,73 +5,121 @@ use std::time::Duration;
 
 use chatferry::config::AiProvider::{Anthropic, OpenAi};
 use chatferry::fault::{Class, Code, Scope};
+use chatferry::ports::Analyst;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::{asked, code, fault, service};
 use crate::support::ai::{Act, FakeAi};
 
+/// What becomes of the event in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// It waits with all others.
+    WaitsWithAll,
+    /// It waits; its neighbours are asked.
+    WaitsAlone,
+    /// It becomes a dead letter.
+    Dies,
+}
+
 /// The act for ever, the requests that it costs, and how it ends.
-async fn ends(act: Act, requests: usize, expected: Code, waits: bool) {
+async fn ends(act: Act, requests: usize, expected: Code, event: Event) {
     for provider in [OpenAi, Anthropic] {
         let fake = FakeAi::start(provider).await;
         fake.always(act.clone());
         let fault = fault(asked(&service(fake.settings())).await);
         assert_eq!((fault.code(), fake.requests()), (expected, requests), "{provider:?}: {fault:?}");
-        let is_waiting = fault.class().is_retryable() && fault.scope() == Scope::Process;
-        assert_eq!(is_waiting, waits, "{provider:?}: {fault:?}");
-        assert!(waits || fault.scope() == Scope::Event, "{fault:?}");
+        let becomes = match (fault.class(), fault.scope()) {
+            (Class::Retryable { .. }, Scope::Process) => Event::WaitsWithAll,
+            (Class::Retryable { .. }, Scope::Event) => Event::WaitsAlone,
+            (Class::Permanent, Scope::Event) => Event::Dies,
+            _ => panic!("{fault:?}"),
+        };
+        assert_eq!(becomes, event, "{provider:?}: {fault:?}");
         assert!(fake.refused().is_empty(), "{:?}", fake.refused());
     }
 }
 
 #[tokio::test]
 async fn a_used_up_account_is_asked_once_and_the_event_waits() {
-    ends(Act::used_up(), 1, Code::AiQuotaExhausted, true).await;
-    ends(Act::Status(402, Vec::new(), "{}".to_owned()), 1, Code::AiQuotaExhausted, true).await;
+    ends(Act::used_up(), 1, Code::AiQuotaExhausted, Event::WaitsWithAll).await;
+    ends(Act::Status(402, Vec::new(), "{}".to_owned()), 1, Code::AiQuotaExhausted, Event::WaitsWithAll).await;
 }
 
 #[tokio::test]
 async fn a_rate_limit_is_tried_again_and_the_event_waits() {
-    ends(Act::limited(&[]), 3, Code::AiRateLimited, true).await;
+    ends(Act::limited(&[]), 3, Code::AiRateLimited, Event::WaitsWithAll).await;
 }
 
 #[tokio::test]
-async fn a_failing_service_is_tried_again_and_the_event_waits() {
+async fn a_call_that_fails_is_tried_again_and_then_only_its_event_waits() {
     for status in [408, 409, 500, 502, 503, 529] {
-        ends(Act::failed(status), 3, Code::AiUnreachable, true).await;
+        ends(Act::failed(status), 3, Code::AiUnreachable, Event::WaitsAlone).await;
     }
-    ends(Act::Status(307, vec![("location", "/elsewhere".to_owned())], String::new()), 1, Code::AiUnreachable, true)
-        .await;
+    ends(
+        Act::Status(307, vec![("location", "/elsewhere".to_owned())], String::new()),
+        1,
+        Code::AiUnreachable,
+        Event::WaitsWithAll,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_refused_waits_alone() {
+    for status in [413, 418] {
+        ends(Act::Status(status, Vec::new(), "{}".to_owned()), 1, Code::AiRejected, Event::WaitsAlone).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chat_that_is_quoted_by_a_refusal_decides_nothing() {
+    for words in ["insufficient_quota", "invalid_api_key", "model_not_found", "content_filter", "Your credit balance"] {
+        let request = super::chat("quoted", &[&format!("Look: {words} is what it said")]);
+        for quote in [
+            serde_json::json!({ "error": { "message": format!("can't read: Look: {words} is what it said"), "code": null } }),
+            serde_json::json!({ "error": format!("Look: {words} is what it said") }),
+            serde_json::json!({ "detail": [{ "loc": ["body", "messages"], "input": words, "msg": words }] }),
+        ] {
+            let fake = FakeAi::start(OpenAi).await;
+            fake.always(Act::Status(400, Vec::new(), quote.to_string()));
+            let fault = service(fake.settings()).analyse(&request).await.verdict.unwrap_err();
+            assert_eq!((fault.code(), fault.scope()), (Code::AiRejected, Scope::Event), "{quote}: {fault:?}");
+            assert!(fault.class().is_retryable(), "{fault:?}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn an_error_behind_a_status_of_200_is_an_error() {
     let act = |body: &str| Act::Garbage(body.as_bytes().to_vec());
-    ends(act("{\"error\": {\"code\": 429, \"message\": \"slow down\"}}"), 3, Code::AiRateLimited, true).await;
-    ends(act("{\"error\": {\"code\": 402, \"message\": \"pay\"}}"), 1, Code::AiQuotaExhausted, true).await;
-    ends(act("{\"error\": \"the model has crashed\"}"), 3, Code::AiUnreachable, true).await;
+    ends(act("{\"error\": {\"code\": 429, \"message\": \"slow down\"}}"), 3, Code::AiRateLimited, Event::WaitsWithAll)
+        .await;
+    ends(act("{\"error\": {\"code\": 402, \"message\": \"pay\"}}"), 1, Code::AiQuotaExhausted, Event::WaitsWithAll)
+        .await;
+    ends(act("{\"error\": \"the model has crashed\"}"), 3, Code::AiUnreachable, Event::WaitsAlone).await;
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_once_more_only() {
-    ends(Act::Reset, 2, Code::AiUnreachable, true).await;
-    ends(Act::ResetInTheMiddle, 2, Code::AiUnreachable, true).await;
+    ends(Act::Reset, 2, Code::AiUnreachable, Event::WaitsAlone).await;
+    ends(Act::ResetInTheMiddle, 2, Code::AiUnreachable, Event::WaitsAlone).await;
 }
 
 #[tokio::test]
 async fn a_refusal_a_filter_and_a_cut_are_final() {
-    ends(Act::Refusal, 1, Code::AiRefused, false).await;
-    ends(Act::Filtered, 1, Code::AiRefused, false).await;
-    ends(Act::Cut { is_empty: true }, 1, Code::AiCutOff, false).await;
-    ends(Act::Cut { is_empty: false }, 1, Code::AiCutOff, false).await;
+    ends(Act::Refusal, 1, Code::AiRefused, Event::Dies).await;
+    ends(Act::Filtered, 1, Code::AiRefused, Event::Dies).await;
+    ends(Act::Cut { is_empty: true }, 1, Code::AiCutOff, Event::Dies).await;
+    ends(Act::Cut { is_empty: false }, 1, Code::AiCutOff, Event::Dies).await;
 }
 
 #[tokio::test]
 async fn an_answer_that_can_not_be_used_is_complained_of_once() {
-    ends(Act::Say("x".repeat(200_000)), 2, Code::AiInvalid, false).await;
+    ends(Act::Say("x".repeat(200_000)), 2, Code::AiInvalid, Event::Dies).await;
     for text in ["", "I don't know.", "{}", "[1, 2]", "null", "{\"summary\": \"x\"}"] {
-        ends(Act::Say(text.to_owned()), 2, Code::AiInvalid, false).await;
+        ends(Act::Say(text.to_owned()), 2, Code::AiInvalid, Event::Dies).await;
     }
 }
 
@@ -103,6 +151,7 @@ async fn a_service_that_hangs_is_given_up_after_the_timeout() {
     let fault = fault(asked(&service(settings)).await);
     assert_eq!((fault.code(), fake.requests()), (Code::AiUnreachable, 2), "{fault:?}");
     assert!(fault.chain().contains("no answer in time"), "{}", fault.chain());
+    assert!(fault.class().is_retryable() && fault.scope() == Scope::Event, "{fault:?}");
 }
 
 #[tokio::test]
@@ -121,7 +170,7 @@ async fn nobody_there_is_told_apart_and_nothing_is_counted_as_read() {
     settings.url = format!("http://{free}/v1").parse().unwrap();
     let (verdict, usage) = asked(&service(settings)).await;
     let fault = verdict.unwrap_err();
-    assert_eq!(fault.code(), Code::AiUnreachable, "{fault:?}");
+    assert_eq!((fault.code(), fault.scope()), (Code::AiUnreachable, Scope::Process), "{fault:?}");
     assert!(fault.chain().contains("127.0.0.1") && fault.chain().contains("no connection"), "{}", fault.chain());
     assert_eq!((usage.calls, usage.input_tokens), (3, 0));
 }

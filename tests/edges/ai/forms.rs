@@ -5,7 +5,7 @@ use chatferry::fault::Code;
 use chatferry::ports::{Analyst, Memory};
 
 use super::{asked, code, plain, service};
-use crate::support::ai::{Act, FakeAi, Habits};
+use crate::support::ai::{Act, FakeAi, Habits, Limits};
 
 #[tokio::test]
 async fn both_languages_are_spoken_as_the_vendors_want_it() {
@@ -41,7 +41,7 @@ async fn no_sampling_parameter_is_sent_unless_it_was_set() {
 async fn the_form_that_a_server_takes_is_found_once_and_remembered() {
     for (provider, habits, first, then) in [
         (OpenAi, Habits { refuses_schema: true, ..Habits::default() }, 2, "json_object"),
-        (OpenAi, Habits { refuses_schema: true, refuses_object: true }, 3, ""),
+        (OpenAi, Habits { refuses_schema: true, refuses_object: true, ..Habits::default() }, 3, ""),
         (OpenAi, Habits { refuses_object: true, ..Habits::default() }, 1, "json_schema"),
         (Anthropic, Habits { refuses_schema: true, ..Habits::default() }, 2, ""),
     ] {
@@ -61,6 +61,55 @@ async fn the_form_that_a_server_takes_is_found_once_and_remembered() {
         // Where no server holds the model to the schema, the model is told it.
         assert_eq!(system.contains("additionalProperties"), then != "json_schema");
     }
+}
+
+#[tokio::test]
+async fn the_limit_of_an_answer_is_kept_whatever_its_name_is_there() {
+    let (completion, plain) = ("max_completion_tokens", "max_tokens");
+    for (limits, first, names) in [
+        (Limits::Both, 1, vec![completion, plain]),
+        (Limits::IgnoresCompletion, 1, vec![completion, plain]),
+        (Limits::RefusesPlain, 2, vec![completion]),
+        (Limits::RefusesCompletion, 2, vec![plain]),
+    ] {
+        let fake = FakeAi::start(OpenAi).await;
+        fake.has_habits(Habits { limits, ..Habits::default() });
+        let mut settings = fake.settings();
+        settings.max_output_tokens = 20;
+        let short = service(settings);
+        assert_eq!(code(asked(&short).await), Code::AiCutOff, "{limits:?}");
+        assert_eq!((fake.requests(), fake.tokens().1), (first, 20), "{limits:?}");
+        for _ in 0..3 {
+            assert_eq!(code(asked(&short).await), Code::AiCutOff, "{limits:?}");
+        }
+        assert_eq!((fake.requests(), fake.tokens().1), (first + 3, 80), "{limits:?}");
+        let last = fake.seen().pop().unwrap();
+        let sent: Vec<&str> = [completion, plain].into_iter().filter(|name| last.get(name).is_some()).collect();
+        assert_eq!(sent, names, "{limits:?}");
+        assert_eq!(last["response_format"]["type"], "json_schema", "the form was not what it refused");
+        // With room enough the answer is whole, and the doctor's one token comes back.
+        let roomy = service(fake.settings());
+        asked(&roomy).await.0.unwrap();
+        roomy.probe().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_name_and_a_form_is_understood() {
+    let fake = FakeAi::start(OpenAi).await;
+    fake.has_habits(Habits { refuses_schema: true, limits: Limits::RefusesCompletion, ..Habits::default() });
+    let service = service(fake.settings());
+    asked(&service).await.0.unwrap();
+    let first = fake.requests();
+    asked(&service).await.0.unwrap();
+    assert_eq!((first, fake.requests()), (4, 5));
+    // A chat about the names changes nothing of what is sent.
+    let fake = FakeAi::start(OpenAi).await;
+    let quote = "{\"error\": {\"message\": \"can't read: what is max_tokens?\"}}";
+    let refused = || Act::Status(400, Vec::new(), quote.to_owned());
+    fake.script([refused(), refused(), refused()]);
+    let asked = super::service(fake.settings()).analyse(&super::chat("names", &["what is max_tokens?"])).await;
+    assert_eq!((asked.verdict.unwrap_err().code(), fake.requests()), (Code::AiRejected, 3));
 }
 
 #[tokio::test]
@@ -119,12 +168,15 @@ async fn prompts_are_files_and_have_versions() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine-2.md"), "Other words. JSON, the private mark {canary}: {boundary}")
         .unwrap();
+    std::fs::write(folder.path().join("a-1.md"), "JSON {canary} {boundary}").unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "no prompt").unwrap();
     let fake = FakeAi::start(OpenAi).await;
     let mut settings = fake.settings();
     settings.prompts_dir = folder.path().to_owned();
     settings.prompt_version = Some("mine-2".to_owned());
     let service = service(settings);
     assert!(service.prompt_version() == "mine-2" && service.knows("chat-1"));
+    assert_eq!(service.prompt_versions(), ["a-1", "chat-1", "mine-2"]);
     let mut request = plain();
     request.prompt_version = "mine-2".to_owned();
     service.analyse(&request).await.verdict.unwrap();

@@ -25,6 +25,8 @@ pub struct Asked {
     pub messages: Vec<Value>,
     /// Tokens of all of it.
     pub tokens: u64,
+    /// The most tokens of answer, where the service keeps to that.
+    pub most: Option<u64>,
 }
 
 impl Asked {
@@ -43,7 +45,7 @@ impl Asked {
         let boundary = user.lines().next().filter(|line| line.starts_with("BOUNDARY-")).unwrap_or_default().to_owned();
         let lines = user.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let messages = lines.filter(|line| line["id"].is_string()).collect();
-        Self { system, user, later: said, canary, boundary, messages, tokens }
+        Self { system, user, later: said, canary, boundary, messages, tokens, most: None }
     }
 
     /// An answer that fits, and says of the conversation only what any answer would.

@@ -5,7 +5,7 @@ use chatferry::config::AiProvider;
 use serde_json::{Value, json};
 
 use super::http::Request;
-use super::{Habits, MODEL};
+use super::{Habits, Limits, MODEL};
 
 /// A request that is not in good form.
 #[derive(Debug)]
@@ -49,6 +49,11 @@ pub fn check(provider: AiProvider, request: &Request, keys: &[String], habits: H
     let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
         return refuse(400, "invalid_request_error", "broken JSON");
     };
+    if provider == AiProvider::OpenAi
+        && let Some(refusal) = refused_limit(&body, habits.limits)
+    {
+        return Err(refusal);
+    }
     let found = match provider {
         AiProvider::OpenAi => openai(&body),
         AiProvider::Anthropic => anthropic(&body),
@@ -68,6 +73,25 @@ pub fn check(provider: AiProvider, request: &Request, keys: &[String], habits: H
             Err(Refusal { status: 400, body: json!({ "error": why }), why: why.to_owned() })
         }
         _ => Ok(body),
+    }
+}
+
+/// The refusal of a name of the limit.
+fn refused_limit(body: &Value, limits: Limits) -> Option<Refusal> {
+    match limits {
+        Limits::RefusesPlain if body.get("max_tokens").is_some() => {
+            let why = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+            let error = json!({
+                "message": why, "type": "invalid_request_error", "param": "max_tokens", "code": "unsupported_parameter",
+            });
+            Some(Refusal { status: 400, body: json!({ "error": error }), why: why.to_owned() })
+        }
+        Limits::RefusesCompletion if body.get("max_completion_tokens").is_some() => {
+            let why = "Extra inputs are not permitted";
+            let detail = json!({ "type": "extra_forbidden", "loc": ["body", "max_completion_tokens"], "msg": why });
+            Some(Refusal { status: 422, body: json!({ "detail": [detail] }), why: why.to_owned() })
+        }
+        _ => None,
     }
 }
 
@@ -118,13 +142,15 @@ fn turns(turns: &[Value]) -> Result<(), String> {
 }
 
 fn openai(body: &Value) -> Result<(), String> {
-    if body.get("max_tokens").is_some() {
-        return Err("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.".into());
-    }
-    let known = ["model", "messages", "max_completion_tokens", "response_format", "temperature", "top_p"];
+    let limits = ["max_completion_tokens", "max_tokens"];
+    let known = ["model", "messages", limits[0], limits[1], "response_format", "temperature", "top_p"];
     fields(body, &known, &["model", "messages"])?;
     sampling(body)?;
-    limit(&body["max_completion_tokens"])?;
+    let sent: Vec<&Value> = limits.iter().filter_map(|name| body.get(name)).collect();
+    sent.iter().try_for_each(|value| limit(value))?;
+    if sent.is_empty() || sent.iter().any(|value| *value != sent[0]) {
+        return Err("no limit, or two different ones".to_owned());
+    }
     let messages = body["messages"].as_array().ok_or("messages is no list")?;
     let (system, rest) = messages.split_first().ok_or("no messages")?;
     if system["role"] != "system" || !system["content"].is_string() {
