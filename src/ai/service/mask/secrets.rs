@@ -27,7 +27,7 @@ const fn rule(name: &'static str, pattern: &'static str, entropy: f64) -> Rule {
 }
 
 /// The rules; long and certain forms before short and vague ones.
-const RULES: [Rule; 46] = [
+const RULES: [Rule; 51] = [
     rule("private-key", r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[\s\S]{64,}?KEY(?: BLOCK)?-----", 0.0),
     rule("private-key-cut", r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s]{64,}", 0.0),
     rule("gcp-service-account", r"\{[^{]+auth_provider_x509_cert_url[^}]+\}", 0.0),
@@ -86,6 +86,20 @@ const RULES: [Rule; 46] = [
         r#"(?i)(?:access|auth|api|credential|creds|key|passw(?:or)?d|secret|token)[A-Za-z0-9_ .-]{0,20}['"]?\s?(?:=|:|:=|=>)\s?['"]?([A-Za-z0-9_.=-]{10,150})"#,
         3.5,
     ),
+    rule(
+        "kubernetes-secret",
+        r"kind:[ \t]*['\x22]?Secret\b[\s\S]*?\b(?:data|stringData):[ \t]*\r?\n((?:[ \t]+[A-Za-z0-9._-]+:[ \t]*\S+[ \t]*(?:\r?\n|$))+)",
+        0.0,
+    ),
+    rule(
+        "authorization-header",
+        r"(?i)authorization['\x22]?\s{0,3}[:=]\s{0,3}['\x22]?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{8,500})",
+        2.5,
+    ),
+    rule("curl-user", r"(?i)\bcurl\b[^\n]*\s(?:-u|--user)[ =]?['\x22]?([^\s:'\x22]{1,100}:[^\s'\x22]{3,100})", 0.0),
+    // What looks drawn at random, whatever it is for.
+    rule("random-hex", r"\b([a-fA-F0-9]{32,128})\b", 3.0),
+    rule("random-base64", r"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/_-]{32,200}={0,2})", 4.5),
 ];
 
 static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| RULES.iter().map(|rule| pattern(rule.pattern)).collect());
@@ -221,6 +235,19 @@ mod tests {
             ("connection-amqp", "amqps://u:p4ss@h/v".into(), "amqps://h/v".into()),
             ("connection-http", "https://u:p4ss@h/x".into(), "https://h/x:1@y".into()),
             ("generic", format!("password: {}", any(16)), "password: aaaaaaaaaaaa".into()),
+            (
+                "kubernetes-secret",
+                "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\ndata:\n  password: czNjcmV0\n".into(),
+                "kind: ConfigMap\ndata:\n  colour: blue\n".into(),
+            ),
+            (
+                "authorization-header",
+                format!("Authorization: Bearer {}", any(20)),
+                "authorization: none needed, just come".into(),
+            ),
+            ("curl-user", "curl -s https://h -u anna:s3cret".into(), "curl your hair -u know: nice".into()),
+            ("random-hex", hex(40), "0".repeat(40)),
+            ("random-base64", any(48), "Rindfleischetikettierungsueberwachungsaufgaben".into()),
         ]
     }
 
@@ -251,6 +278,9 @@ mod tests {
             "token of appreciation: flowers",
             "password please?",
             "Tom's key: under the mat behind the house",
+            "https://news.example/2026/11/why-the-harbour-of-our-town-is-frozen-again-this-winter",
+            "hahahahahahahahahahahahahahahahahahahahaha",
+            "Donaudampfschifffahrtsgesellschaftskapitaenswitwe",
         ] {
             assert_eq!(find(text), [], "{text}");
         }
