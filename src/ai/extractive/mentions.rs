@@ -7,18 +7,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::ai::pattern::pattern;
+
 /// Of links and of amounts the newest so many are kept.
 const MOST: usize = 20;
 /// Longer addresses are cut off the list, not shortened: half a link is a wrong one.
 const LONGEST_LINK: usize = 2_000;
 /// Stands in a text where a link was. A control character, so that no message can hold it.
 pub(in crate::ai) const LINK: char = '\u{1}';
-
-/// The pattern of a file that is compiled in; a test holds that it compiles.
-#[expect(clippy::expect_used, reason = "a constant pattern: the tests of this file compile it")]
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("constant pattern")
-}
 
 /// Any scheme, `www.`, and bare `name.tld/path`: more than counts as a link, since all of it is taken
 /// out of summaries.

@@ -14,16 +14,12 @@ use super::super::extractive::clean::clean;
 use super::super::extractive::mentions::without_links;
 use super::mask::without_placeholders;
 use super::question::Question;
+use crate::ai::pattern::pattern;
 
 /// So many characters of a mark in a row give it away.
 const PIECE: usize = 8;
 /// So many words of the instructions in a row give them away.
 const WORDS: usize = 8;
-
-#[expect(clippy::expect_used, reason = "constant patterns: the tests of this file compile them")]
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("constant pattern")
-}
 
 /// HTML, its entities, and Markdown that leads somewhere or loads something.
 static MARKUP: LazyLock<Regex> = LazyLock::new(|| {

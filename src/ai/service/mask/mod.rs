@@ -10,13 +10,10 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use crate::ai::pattern::pattern;
+
 /// A chat that holds something like our placeholders must not be answered with somebody else's data.
 static LOOKALIKE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[((?:EMAIL|PHONE|CARD|SECRET)_[0-9]+)\]"));
-
-#[expect(clippy::expect_used, reason = "constant patterns: tests compile each of them")]
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("constant pattern")
-}
 
 /// The text with a plain word in place of each placeholder, for checks that brackets would mislead.
 pub(super) fn without_placeholders(text: &str) -> std::borrow::Cow<'_, str> {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::pattern;
+use crate::ai::pattern::pattern;
 
 /// A form of secret.
 struct Rule {
