@@ -1,34 +1,34 @@
 //! The task that owns one account: its states, its passes, and what follows from each fault.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, timeout};
+use jiff::SignedDuration;
+use tokio::time::Instant;
 
+mod entering;
+mod telling;
+
+use self::telling::sentence;
 use super::account::Account;
 use super::error::CollectError;
-use super::login::{self, Credentials};
 use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
 use super::tenure::Held;
 use crate::config::LoginBudget;
-use crate::domain::event::AccountChanged;
-use crate::domain::{AccountState, AccountStatus, Envelope, Event};
-use crate::fault::{AnyFault, Class, Code, Fault, Scope};
-use crate::lifecycle::{CrashPoint, Lifecycle, browser_kill_point, crash_point};
-use crate::ports::page::{Browser, SessionRequest, SitePage, Until};
+use crate::domain::{AccountState, AccountStatus};
+use crate::fault::{AnyFault, Code, Scope};
+use crate::lifecycle::Lifecycle;
+use crate::ports::page::{Browser, SitePage};
 use crate::ports::{Clock, Store};
 use crate::resilience::RetrySchedule;
-use crate::telemetry::occurrences::{AccountStateChanged, LoginAttempted, PassCompleted, PassFailed};
+use crate::telemetry::occurrences::PassCompleted;
 use crate::telemetry::{Counters, Occurrence, Progress, ProgressSink};
 
 /// Tries of a single pass that a person waits for.
 const ONCE: RetrySchedule = RetrySchedule::new(Duration::from_millis(500), Duration::from_secs(10), 3);
 /// Waits of the daemon between two tries.
 const ENDLESS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(300));
-/// How long the store may keep an account's task waiting with its state.
-const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a state may be believed that nobody renews: a single pass, a parked account.
 const LONG: SignedDuration = SignedDuration::from_hours(24);
 
@@ -137,11 +137,6 @@ impl Collector {
         self.held.stop.is_cancelled()
     }
 
-    fn is_parked(&self) -> bool {
-        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().is_some_and(|status| status.state == AccountState::Parked)
-    }
-
     /// One browser: a pass, a wait, the next pass, until a fault or the stop.
     async fn session(&self) -> Result<(), AnyFault> {
         let page = self.open().await?;
@@ -167,23 +162,6 @@ impl Collector {
         let outcome = self.pass(page.as_ref(), depth).await;
         page.close().await;
         outcome
-    }
-
-    pub(super) async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
-        let account = &self.account;
-        if !account.pack.pack.site.verified && !account.terms_acknowledged {
-            return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
-        }
-        self.progress.tell(Progress::Started { account: account.id.clone() });
-        self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
-        self.browser
-            .open(SessionRequest {
-                account: account.id.clone(),
-                pack: account.pack.clone(),
-                base_url: account.base_url.clone(),
-                profile: account.profile.clone(),
-            })
-            .await
     }
 
     /// A pass, with at most one login before it and one more whenever the session ends in its middle,
@@ -235,124 +213,11 @@ impl Collector {
         Ok(PassSummary { found, duration })
     }
 
-    /// Logs in if the page shows the login form where the list should be.
-    pub(super) async fn ensure_login(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let pack = &self.account.pack.pack;
-        page.open(&pack.conversations.address).await?;
-        let glance = page.wait(Until::List, pack.pages.timeout).await?;
-        if glance.login {
-            self.log_in(page).await?;
-        } else if glance.challenge || glance.locked {
-            login::outcome(&glance, self.account.id.site().as_str(), Duration::ZERO)?;
-        }
-        self.progress.tell(Progress::LoggedIn { account: self.account.id.clone() });
-        Ok(())
-    }
-
-    async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let account = &self.account;
-        self.tell(AccountState::LoggingIn, None, "The login form is being filled in.", SignedDuration::from_mins(5))
-            .await;
-        login::spend(&self.spool, &account.id, self.settings.login_budget, self.clock.now()).await?;
-        LoginAttempted { account: &account.id }.emit(&self.counters);
-        let credentials = Credentials { username: &account.username, password: &account.password };
-        login::log_in(page, &account.pack.pack, account.id.site().as_str(), credentials).await?;
-        crash_point(CrashPoint::LoginDone);
-        if browser_kill_point(CrashPoint::LoginDone) {
-            page.kill();
-        }
-        Ok(())
-    }
-
-    async fn tell_reading(&self) {
-        let sentence = "The conversations are being read.";
-        self.tell(AccountState::Backfilling, None, sentence, SignedDuration::from_hours(2)).await;
-    }
-
-    fn is_live(&self) -> bool {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.as_ref().is_some_and(|status| status.state == AccountState::Live)
-    }
-
     /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.
     async fn sleep(&self, wait: Duration) {
         tokio::select! {
             () = self.held.stop.cancelled() => (),
             () = tokio::time::sleep(wait) => (),
         }
-    }
-
-    async fn tell_fault(&self, fault: &AnyFault, wait: Option<Duration>, valid: SignedDuration) {
-        if fault.code() == Code::Stopped {
-            return;
-        }
-        PassFailed { account: &self.account.id, fault }.emit(&self.counters);
-        let state = match (fault.class(), wait) {
-            (Class::Retryable { .. }, _) => AccountState::Backoff,
-            (Class::Permanent | Class::Critical, _) => AccountState::Parked,
-        };
-        self.tell_with(state, Some(fault.code()), &format!("{}.", fault.chain()), Some(fault.action()), valid).await;
-    }
-
-    async fn tell(&self, state: AccountState, code: Option<Code>, sentence: &str, valid: SignedDuration) {
-        self.tell_with(state, code, sentence, None, valid).await;
-    }
-
-    /// Makes the state known: log line, event, store. None of the three may hold the account up.
-    async fn tell_with(
-        &self,
-        state: AccountState,
-        code: Option<Code>,
-        sentence: &str,
-        action: Option<String>,
-        valid: SignedDuration,
-    ) {
-        let now = self.clock.now();
-        let (status, is_news) = {
-            let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = last.as_ref();
-            let is_news = before.is_none_or(|before| before.state != state || before.code != code);
-            let last_pass_at =
-                if state == AccountState::Live { Some(now) } else { before.and_then(|before| before.last_pass_at) };
-            let status = AccountStatus {
-                account: self.account.id.clone(),
-                state,
-                since: before.filter(|_| !is_news).map_or(now, |before| before.since),
-                code,
-                sentence: sentence.to_owned(),
-                action,
-                expires_at: now.saturating_add(valid).unwrap_or(Timestamp::MAX),
-                last_pass_at,
-            };
-            *last = Some(status.clone());
-            (status, is_news)
-        };
-        if is_news {
-            AccountStateChanged { status: &status }.emit(&self.counters);
-            let AccountStatus { account, state, code, action, since, .. } = status.clone();
-            let event = Event::AccountChanged(AccountChanged { account, state, code, action, since });
-            if let Err(error) = self.spool.enqueue(&Envelope::new(event, now)).await {
-                tracing::warn!(account.id = %self.account.id, error.code = %error.code(), "the change of state could not be spooled");
-            }
-        }
-        if self.settings.dry_run {
-            return;
-        }
-        match timeout(STATE_TIMEOUT, self.store.save_account(&status, self.held.epoch)).await {
-            Ok(Ok(())) => (),
-            Ok(Err(fault)) => {
-                tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")
-            }
-            Err(_) => tracing::warn!(account.id = %self.account.id, "the store did not take the state in time"),
-        }
-    }
-}
-
-/// What a completed pass means for a person.
-fn sentence(found: &Found) -> String {
-    match found.gaps {
-        0 => "Everything that the site showed was read.".to_owned(),
-        1 => "Read, but for 1 conversation that could not be seen as a whole.".to_owned(),
-        gaps => format!("Read, but for {gaps} conversations that could not be seen as a whole."),
     }
 }
