@@ -352,6 +352,7 @@ impl App {
             limits: self.config.budgets,
             bus: self.bus.clone(),
             spool: self.spool.clone(),
+            counters: self.counters.clone(),
             clock: self.clock.clone(),
             writable: Arc::new(unusable),
             started: self.clock.now(),

@@ -30,13 +30,16 @@ use tokio_util::sync::CancellationToken;
 
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}gpj.exe";
 
-/// The spool's two numbers; the spool itself belongs to the collector's tests.
+/// The spool's numbers; the spool itself belongs to the collector's tests.
 struct Numbers(AtomicU64);
 
 #[async_trait]
 impl Backlog for Numbers {
     async fn pending(&self) -> Result<u64, AnyFault> {
         Ok(self.0.load(Ordering::Relaxed))
+    }
+    async fn oldest(&self) -> Result<Option<Timestamp>, AnyFault> {
+        Ok(None)
     }
     async fn captured(&self) -> Result<u64, AnyFault> {
         Ok(1_500)
@@ -61,6 +64,7 @@ impl Daemon {
         let state = WebState {
             store: store.clone(),
             budgets: store.clone(),
+            counters: Arc::default(),
             limits: BudgetLimits {
                 month: Allowance { tokens: Some(1000), cost_micros: None },
                 ..BudgetLimits::default()

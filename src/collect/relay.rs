@@ -91,21 +91,22 @@ impl Relay {
         let size = u32::try_from(self.bus.batch()).unwrap_or(u32::MAX);
         let mut batch = self.spool.waiting(0, size).await?;
         let mut confirmed = Vec::new();
+        let mut took = Duration::ZERO;
         loop {
             let gaps = self.pass_gaps_on().await;
             let Some(last) = batch.last().map(|pending| pending.seq) else {
-                self.mark(confirmed).await?;
+                self.mark(confirmed, took).await?;
                 return gaps;
             };
             let (marked, sent, following) =
-                tokio::join!(self.mark(confirmed), self.publish(batch, ensured), self.spool.waiting(last, size));
+                tokio::join!(self.mark(confirmed, took), self.publish(batch, ensured), self.spool.waiting(last, size));
             let sent = sent?;
             // Whatever else went wrong, what the bus holds is not sent again.
             let wrong = sent.refused.or(marked.err()).or(gaps.err());
             match (wrong, following) {
-                (None, Ok(following)) => (confirmed, batch) = (sent.confirmed, following),
+                (None, Ok(following)) => (confirmed, took, batch) = (sent.confirmed, sent.duration, following),
                 (wrong, following) => {
-                    self.mark(sent.confirmed).await?;
+                    self.mark(sent.confirmed, sent.duration).await?;
                     let following = following.map(drop).map_err(AnyFault::from);
                     return wrong.map_or(following, Err);
                 }
@@ -120,9 +121,11 @@ impl Relay {
         }
         let (seqs, events): (Vec<i64>, Vec<Outgoing>) =
             batch.into_iter().map(|pending| (pending.seq, pending.outgoing)).unzip();
+        let begun = Instant::now();
         let outcomes = self.bus.publish(&events).await?;
+        let duration = begun.elapsed();
         crash_point(CrashPoint::RelayPublished);
-        let mut sent = Sent { confirmed: Vec::with_capacity(seqs.len()), refused: None };
+        let mut sent = Sent { confirmed: Vec::with_capacity(seqs.len()), refused: None, duration };
         for (seq, outcome) in seqs.into_iter().zip(outcomes) {
             match outcome {
                 Ok(()) => sent.confirmed.push(seq),
@@ -133,13 +136,13 @@ impl Relay {
     }
 
     /// Takes what the bus has confirmed out of the spool.
-    async fn mark(&self, confirmed: Vec<i64>) -> Result<(), AnyFault> {
+    async fn mark(&self, confirmed: Vec<i64>, duration: Duration) -> Result<(), AnyFault> {
         if confirmed.is_empty() {
             return Ok(());
         }
         let count = confirmed.len() as u64;
         self.spool.confirmed(confirmed).await?;
-        EventPublished { count }.emit(&self.counters);
+        EventPublished { count, duration }.emit(&self.counters);
         crash_point(CrashPoint::RelayMarked);
         Ok(())
     }
@@ -165,6 +168,8 @@ impl Relay {
 struct Sent {
     /// Places in the spool, in order.
     confirmed: Vec<i64>,
+    /// How long it took.
+    duration: Duration,
     /// Why the others are not among them.
     refused: Option<AnyFault>,
 }

@@ -4,6 +4,7 @@
 //! when or how often it comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -76,7 +77,16 @@ impl Handler for Archive {
             let archived = self.store.archive(&captured, self.rule, self.clock.now()).await?;
             crash_point(CrashPoint::ArchiveStored);
             let Archived { inserted, revised, duplicates } = archived;
-            BatchArchived { inserted, revised, duplicates, duration: begun.elapsed() }.emit(&self.counters);
+            let oldest = captured.iter().map(|data| data.message.observed_at).min();
+            let since_seen = oldest.and_then(|seen| Duration::try_from(self.clock.now().duration_since(seen)).ok());
+            BatchArchived {
+                inserted,
+                revised,
+                duplicates,
+                duration: begun.elapsed(),
+                since_seen: since_seen.unwrap_or_default(),
+            }
+            .emit(&self.counters);
             if archived.inserted > 0 {
                 self.news.notify_one();
             }

@@ -22,7 +22,7 @@ use crate::lifecycle::{CrashPoint, Lifecycle, crash_point, poison_point};
 use crate::ports::{Bus, Deliveries, Delivery, Queue, Settlement};
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{
-    BatchTakenApart, ConsumerBackedOff, DeliveryDead, DeliveryRetried, StoppedOverFault,
+    BatchTakenApart, ConsumerBackedOff, DeliveriesDone, DeliveryDead, DeliveryRetried, StoppedOverFault,
 };
 use crate::telemetry::{Counters, Occurrence};
 
@@ -195,12 +195,16 @@ impl Runner {
     }
 
     async fn settle(&self, deliveries: &mut dyn Deliveries, verdicts: Verdicts) -> Option<Ended> {
+        let done = verdicts.settlements.iter().filter(|(_, settlement)| matches!(settlement, Settlement::Done)).count();
         // As above: cut off only by the hard stop, after which everything unsettled comes again.
         let settled = tokio::select! {
             biased;
             () = self.lifecycle.hard.cancelled() => return Some(Ended::Stopping),
             settled = deliveries.settle(verdicts.settlements) => settled,
         };
+        if settled.is_ok() && done > 0 {
+            DeliveriesDone { queue: self.handler.queue().as_str(), count: done as u64 }.emit(&self.counters);
+        }
         match (verdicts.fault, verdicts.next) {
             (Some(fault), Next::Stop) => Some(Ended::Fatal(fault)),
             (Some(fault), Next::BackOff(_)) => Some(Ended::Setback(fault)),

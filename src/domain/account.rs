@@ -29,6 +29,18 @@ pub enum AccountState {
 }
 
 impl AccountState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::LoggingIn,
+        Self::Backfilling,
+        Self::Live,
+        Self::Stale,
+        Self::Backoff,
+        Self::Parked,
+        Self::Stopped,
+    ];
+
     /// The word used in metrics, the store and the sheet.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,10 +57,7 @@ impl AccountState {
 
     /// The state of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        use AccountState::{Backfilling, Backoff, Live, LoggingIn, Parked, Stale, Starting, Stopped};
-        [Starting, LoggingIn, Backfilling, Live, Stale, Backoff, Parked, Stopped]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 }
 

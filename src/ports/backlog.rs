@@ -1,9 +1,10 @@
-//! What the spool still holds, seen from outside: two numbers that say whether capture and publishing
+//! What the spool still holds, seen from outside: the numbers that say whether capture and publishing
 //! keep step.
 //!
 //! Its own port, so that the status page can ask without knowing the collector.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::fault::AnyFault;
 
@@ -15,6 +16,12 @@ pub trait Backlog: Send + Sync {
     /// # Errors
     /// If the spool can't be read.
     async fn pending(&self) -> Result<u64, AnyFault>;
+
+    /// When the oldest of these events was made; none while there is none.
+    ///
+    /// # Errors
+    /// If the spool can't be read.
+    async fn oldest(&self) -> Result<Option<Timestamp>, AnyFault>;
 
     /// Messages captured since the spool was made, whether confirmed or not.
     ///

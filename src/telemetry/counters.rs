@@ -1,15 +1,22 @@
-//! How often things happened since the process began: atomics in a struct, no registry, no labels.
+//! How often things happened since the process began: atomics in a struct, and beside them the metrics that
+//! need labels.
 //!
-//! Shared as `Arc<Counters>`; only [`super::occurrences`] counts.
+//! Shared as `Arc<Counters>`; only [`super::occurrences`] counts. What has no label is counted once, here, and
+//! [`Counters::render`] gives it to the metrics under its name in the catalogue.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::metrics::{Metric, Series, catalogue as m};
 
 /// Declares a counter once: its field, its snapshot and its meaning.
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident;)*) => {
         /// Counts of the whole process, each growing from 0.
         #[derive(Debug, Default)]
-        pub struct Counters { $($(#[doc = $doc])* pub(super) $name: AtomicU64,)* }
+        pub struct Counters {
+            $($(#[doc = $doc])* pub(super) $name: AtomicU64,)*
+            pub(super) series: Series,
+        }
 
         /// The counts at one moment; each is exact, their sum need not be.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -110,6 +117,50 @@ counters! {
     browser_losses;
     /// Tasks that a stop did not wait for.
     late_tasks;
+}
+
+impl Counters {
+    /// The metrics that are no counts of things that happened: set when somebody asks.
+    pub const fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// All metrics in the Prometheus text format.
+    pub fn render(&self) -> String {
+        let n = self.snapshot();
+        let totals: [(&Metric, &[&str], u64); 26] = [
+            (&m::PASSES, &["completed"], n.passes_completed),
+            (&m::PASSES, &["failed"], n.passes_failed),
+            (&m::LOGINS, &[], n.logins_attempted),
+            (&m::COLLECTED, &[], n.messages_collected),
+            (&m::SKIPPED, &["unreadable_row"], n.rows_left_out),
+            (&m::SKIPPED, &["known_to_store"], n.messages_duplicate),
+            (&m::GAPS, &[], n.gaps_recorded),
+            (&m::FALLBACKS, &[], n.selector_fallbacks),
+            (&m::CONFIRMS, &["ack"], n.events_published),
+            (&m::STORED, &[], n.messages_stored),
+            (&m::DUPLICATES, &["archive"], n.messages_duplicate),
+            (&m::ANALYSES, &["done"], n.analyses_done),
+            (&m::ANALYSES, &["carried"], n.analyses_carried),
+            (&m::ANALYSES, &["reused"], n.answers_reused),
+            (&m::ANALYSES, &["postponed"], n.analyses_postponed),
+            (&m::AI_CALLS, &["done"], n.ai_calls.saturating_sub(n.ai_failures)),
+            (&m::AI_CALLS, &["failed"], n.ai_failures),
+            (&m::AI_TOKENS, &["input"], n.ai_input_tokens),
+            (&m::AI_TOKENS, &["output"], n.ai_output_tokens),
+            (&m::AI_COST, &[], n.ai_cost_micros),
+            (&m::MIRROR_WRITES, &["done"], n.mirror_writes),
+            (&m::MIRROR_WRITES, &["failed"], n.mirror_failures),
+            (&m::BROWSERS, &[], n.browser_starts),
+            (&m::BROWSER_LOSSES, &[], n.browser_losses),
+            (&m::LATE_TASKS, &[], n.late_tasks),
+            (&m::SETBACKS, &[], n.consumer_setbacks),
+        ];
+        for (metric, values, total) in totals {
+            self.series.raise(metric, values, total);
+        }
+        self.series.render()
+    }
 }
 
 /// Adds to a counter. Relaxed, because no other memory depends on it.

@@ -10,10 +10,12 @@ pub mod counters;
 pub mod error;
 mod line;
 pub mod logs;
+pub mod metrics;
 pub mod occurrences;
 pub mod panics;
 pub mod progress;
 
+pub use self::metrics::Series;
 pub use counters::{CounterSnapshot, Counters};
 pub use error::TelemetryError;
 pub use logs::{LogFormat, LogSettings};

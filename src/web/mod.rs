@@ -6,6 +6,7 @@
 //! | `/readyz` | what is captured now can be committed |
 //! | `/startupz` | the store has answered once |
 //! | `/health` | ok, degraded or down, part by part |
+//! | `/metrics` | numbers for Prometheus, from the closed list of the catalogue |
 //! | `/api/v1/status` | all that the page shows, as JSON |
 //! | `/` | the page |
 //!
@@ -21,6 +22,7 @@ mod error;
 mod guard;
 mod headline;
 mod health;
+mod metrics;
 mod page;
 mod router;
 mod rows;
@@ -41,6 +43,7 @@ use tokio::sync::watch;
 use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
+use crate::telemetry::Counters;
 
 pub use error::WebError;
 pub use serve::{bind, serve};
@@ -62,6 +65,8 @@ pub struct WebState {
     pub bus: Arc<dyn Bus>,
     /// The local outbox.
     pub spool: Arc<dyn Backlog>,
+    /// What happened so far.
+    pub counters: Arc<Counters>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Whether the data directory takes a write.

@@ -16,6 +16,7 @@ use super::assets::ASSETS;
 use super::guard::{guard, plain};
 use super::headline::Health;
 use super::health::{HealthReport, Readiness};
+use super::metrics::{PROMETHEUS, numbers};
 use super::page;
 use super::status::Status;
 use super::survey::Observer;
@@ -24,12 +25,13 @@ type Shared = State<Arc<Observer>>;
 
 /// Every path that is answered, for the tests that walk all of them.
 #[cfg(test)]
-pub(super) const PATHS: [&str; 9] = [
+pub(super) const PATHS: [&str; 10] = [
     "/",
     "/livez",
     "/readyz",
     "/startupz",
     "/health",
+    "/metrics",
     "/api/v1/status",
     "/assets/app.js",
     "/assets/style.css",
@@ -44,6 +46,7 @@ pub(super) fn router(observer: Arc<Observer>, addr: SocketAddr) -> Router {
         .route("/readyz", get(readyz))
         .route("/startupz", get(startupz))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status));
     for asset in ASSETS {
         router = router.route(asset.path, get(move |headers: HeaderMap| async move { asset.response(&headers) }));
@@ -82,6 +85,11 @@ async fn startupz(State(observer): Shared) -> Response<Body> {
 async fn health(State(observer): Shared) -> Response<Body> {
     let report = HealthReport::new(&*observer.survey().await, &observer.state);
     json(if report.status == Health::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &report)
+}
+
+async fn metrics(State(observer): Shared) -> Response<Body> {
+    let survey = observer.survey().await;
+    typed(StatusCode::OK, PROMETHEUS, numbers(&survey, &observer.state))
 }
 
 async fn status(State(observer): Shared) -> Response<Body> {

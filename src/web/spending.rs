@@ -33,6 +33,12 @@ pub(super) struct Spending {
 }
 
 impl PurseReading {
+    /// How much of the month's budget is used, in percent, if this is its purse and it has a limit.
+    pub fn of_month(&self) -> Option<u64> {
+        let is_limited = matches!(self.purse.owner, Owner::Everything) && !self.allowance.is_unlimited();
+        is_limited.then(|| self.percent())
+    }
+
     fn percent(&self) -> u64 {
         self.allowance.percent(&self.balance.spent)
     }

@@ -91,10 +91,14 @@ pub(super) struct Survey {
     /// Whether the bus takes events: it may answer and take none.
     pub flowing: Reading<()>,
     pub pending: Reading<u64>,
+    /// When the oldest of them was made.
+    pub oldest: Reading<Option<Timestamp>>,
     pub captured: Reading<u64>,
     pub writable: Reading<()>,
     /// Why the mirror is not written, if it is not.
     pub mirror: Option<MirrorFault>,
+    /// When it was last written.
+    pub mirrored_at: Option<Timestamp>,
 }
 
 impl Survey {
@@ -184,6 +188,7 @@ impl Observer {
             depths,
             dead_letters,
             pending,
+            oldest,
             captured,
             writable,
         ) = tokio::join!(
@@ -196,6 +201,7 @@ impl Observer {
             within(PartName::Bus, bus.depths()),
             within(PartName::Bus, bus.dead_letters()),
             within(PartName::Spool, spool.pending()),
+            within(PartName::Spool, spool.oldest()),
             within(PartName::Spool, spool.captured()),
             within(PartName::DataDir, self.try_data_dir()),
         );
@@ -220,9 +226,11 @@ impl Observer {
             dead_letters,
             flowing,
             pending,
+            oldest,
             captured,
             writable,
             mirror: self.state.mirror.borrow().fault.clone(),
+            mirrored_at: self.state.mirror.borrow().written_at,
         }
     }
 

@@ -43,6 +43,11 @@ fn the_schema_of_packs_is_fresh() {
 }
 
 #[test]
+fn the_list_of_metrics_is_fresh() {
+    is_fresh(&format!("{REFERENCE}/metrics.md"), &chatferry::telemetry::metrics::catalogue::reference());
+}
+
+#[test]
 fn the_example_of_settings_is_fresh() {
     is_fresh(".env.example", &chatferry::config::env_example());
 }

@@ -258,6 +258,14 @@ impl Backlog for Spool {
         Ok(self.db.read(count).await?)
     }
 
+    async fn oldest(&self) -> Result<Option<Timestamp>, AnyFault> {
+        let read = |connection: &Connection| -> Result<Option<String>, SqliteError> {
+            let sql = "SELECT json_extract(CAST(body AS TEXT), '$.time') FROM pending ORDER BY seq LIMIT 1";
+            Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.flatten())
+        };
+        Ok(self.db.read(read).await?.and_then(|time| time.parse().ok()))
+    }
+
     async fn captured(&self) -> Result<u64, AnyFault> {
         let count = |connection: &Connection| -> Result<u64, SqliteError> {
             let count: i64 =

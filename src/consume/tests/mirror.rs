@@ -144,6 +144,10 @@ impl Backlog for Spool {
         Ok(self.0.load(Ordering::SeqCst))
     }
 
+    async fn oldest(&self) -> Result<Option<jiff::Timestamp>, AnyFault> {
+        Ok(None)
+    }
+
     async fn captured(&self) -> Result<u64, AnyFault> {
         Ok(0)
     }

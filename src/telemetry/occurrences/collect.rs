@@ -9,6 +9,7 @@ use crate::domain::{AccountId, AccountState, AccountStatus, ConversationKey, Gap
 use crate::fault::{AnyFault, Code};
 use crate::telemetry::Counters;
 use crate::telemetry::counters::add;
+use crate::telemetry::metrics::catalogue as m;
 
 /// An account is in another state than before. A warning where a human should look.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ impl Occurrence for AccountStateChanged<'_> {
     fn emit(self, counters: &Counters) {
         let AccountStatus { account, state, code, sentence, action, .. } = self.status;
         add(&counters.account_changes, 1);
+        counters.series.add(&m::ACCOUNT_CHANGES, &[state.as_str()], 1);
         let (state_word, code, action) = (state.as_str(), code.map(Code::as_str), action.as_deref());
         match state {
             AccountState::Parked | AccountState::Stale | AccountState::Backoff => {

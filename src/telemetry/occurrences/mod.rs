@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`ai`] | calls of an AI service |
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
+//! | [`deliveries`] | what becomes of the deliveries of a queue |
 //! | [`economy`] | what analyses cost, and which were saved |
-//! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
+//! | [`pipeline`] | publishing, archive, analysis, mirror |
 //! | [`program`] | browser, HTTP, start and stop |
 //!
 //! A struct borrows what it tells of. Its fields are ids, keys, codes and numbers: none has the type
@@ -14,6 +15,7 @@
 
 pub mod ai;
 pub mod collect;
+pub mod deliveries;
 pub mod economy;
 pub mod pipeline;
 pub mod program;
@@ -23,11 +25,11 @@ pub use collect::{
     AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
+pub use deliveries::{BatchTakenApart, ConsumerBackedOff, DeliveriesDone, DeliveryDead, DeliveryRetried};
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
 pub use pipeline::{
-    AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
-    DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,
-    PublishFailed, RepetitionRecognised, StoppedOverFault,
+    AnalysisDue, AnalysisStored, BatchArchived, DeadLettersDropped, DeadLettersReplayed, EventPublished, MirrorFailed,
+    MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
 pub use program::{
     BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,

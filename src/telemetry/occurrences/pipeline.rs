@@ -11,20 +11,24 @@ use crate::domain::{AccountId, AnalysisId, ConversationKey, EventId};
 use crate::fault::{AnyFault, Code};
 use crate::telemetry::Counters;
 use crate::telemetry::counters::add;
+use crate::telemetry::metrics::catalogue as m;
 
 /// Events are durable in every queue that wants them.
 #[derive(Debug)]
 pub struct EventPublished {
     /// How many.
     pub count: u64,
+    /// From their giving to the bus to the last confirm.
+    pub duration: Duration,
 }
 
 impl Occurrence for EventPublished {
     fn emit(self, counters: &Counters) {
         add(&counters.events_published, self.count);
+        counters.series.observe(&m::PUBLISH_SECONDS, &[], self.duration);
         debug!(
             target: "chatferry::pipeline",
-            { count = self.count },
+            { count = self.count, duration_ms = milliseconds(self.duration) },
             "events published"
         );
     }
@@ -41,6 +45,13 @@ impl Occurrence for PublishFailed<'_> {
     fn emit(self, counters: &Counters) {
         let fault = self.fault;
         add(&counters.publish_failures, 1);
+        let outcome = match fault.code() {
+            Code::Unroutable => "unroutable",
+            Code::BrokerBlocked => "blocked",
+            Code::QueueFull => "full",
+            _ => "failed",
+        };
+        counters.series.add(&m::CONFIRMS, &[outcome], 1);
         warn!(
             target: "chatferry::pipeline",
             { error.code = fault.code().as_str(), error.class = fault.class().as_str(), error = fault.chain() },
@@ -60,11 +71,15 @@ pub struct BatchArchived {
     pub duplicates: u64,
     /// How long it took.
     pub duration: Duration,
+    /// How long ago the one was seen that waited longest.
+    pub since_seen: Duration,
 }
 
 impl Occurrence for BatchArchived {
     fn emit(self, counters: &Counters) {
-        let Self { inserted, revised, duplicates, duration } = self;
+        let Self { inserted, revised, duplicates, duration, since_seen } = self;
+        counters.series.observe(&m::STAGE_SECONDS, &["archive"], duration);
+        counters.series.observe(&m::END_TO_END_SECONDS, &[], since_seen);
         add(&counters.messages_stored, inserted);
         add(&counters.messages_revised, revised);
         add(&counters.messages_duplicate, duplicates);
@@ -117,6 +132,7 @@ impl Occurrence for AnalysisStored<'_> {
     fn emit(self, counters: &Counters) {
         let Self { account, conversation, analysis, messages, left_out, duration } = self;
         add(&counters.analyses_done, 1);
+        counters.series.observe(&m::STAGE_SECONDS, &["analyze"], duration);
         debug!(
             target: "chatferry::pipeline",
             {
@@ -140,6 +156,7 @@ pub struct MirrorWritten {
 impl Occurrence for MirrorWritten {
     fn emit(self, counters: &Counters) {
         add(&counters.mirror_writes, 1);
+        counters.series.observe(&m::STAGE_SECONDS, &["mirror"], self.duration);
         info!(
             target: "chatferry::pipeline",
             { rows = self.rows, duration_ms = milliseconds(self.duration) },
@@ -170,111 +187,6 @@ impl Occurrence for MirrorFailed<'_> {
     }
 }
 
-/// A delivery failed and will come again.
-#[derive(Debug)]
-pub struct DeliveryRetried<'o> {
-    /// The queue's name.
-    pub queue: &'o str,
-    /// The event.
-    pub event_id: EventId,
-    /// What failed.
-    pub code: Code,
-    /// How often it has failed by now.
-    pub failures: u32,
-}
-
-impl Occurrence for DeliveryRetried<'_> {
-    fn emit(self, counters: &Counters) {
-        let Self { queue, event_id, code, failures } = self;
-        add(&counters.retries, 1);
-        warn!(
-            target: "chatferry::pipeline",
-            { queue, event.id = %event_id, error.code = code.as_str(), failures },
-            "delivery will be retried"
-        );
-    }
-}
-
-/// A delivery became a dead letter and waits for a human.
-#[derive(Debug)]
-pub struct DeliveryDead<'o> {
-    /// The queue's name.
-    pub queue: &'o str,
-    /// The event.
-    pub event_id: EventId,
-    /// What failed.
-    pub code: Code,
-    /// One sentence without chat text.
-    pub reason: &'o str,
-    /// How often it had failed before.
-    pub failures: u32,
-}
-
-impl Occurrence for DeliveryDead<'_> {
-    fn emit(self, counters: &Counters) {
-        let Self { queue, event_id, code, reason, failures } = self;
-        add(&counters.dead_letters, 1);
-        error!(
-            target: "chatferry::pipeline",
-            {
-                queue, event.id = %event_id, error.code = code.as_str(), error = reason, failures,
-                action = code.action(),
-            },
-            "delivery is a dead letter"
-        );
-    }
-}
-
-/// A batch failed over something that may be one event's fault.
-#[derive(Debug)]
-pub struct BatchTakenApart<'o> {
-    /// The queue's name.
-    pub queue: &'o str,
-    /// How many events it held.
-    pub events: usize,
-    /// Why it failed.
-    pub fault: &'o AnyFault,
-}
-
-impl Occurrence for BatchTakenApart<'_> {
-    fn emit(self, _: &Counters) {
-        let Self { queue, events, fault } = self;
-        warn!(
-            target: "chatferry::pipeline",
-            { queue, events, error.code = fault.code().as_str(), error = fault.chain() },
-            "batch failed; its events are tried one by one"
-        );
-    }
-}
-
-/// A consumer waits, for no event's fault.
-#[derive(Debug)]
-pub struct ConsumerBackedOff<'o> {
-    /// Its queue, or its name.
-    pub who: &'o str,
-    /// How often in a row.
-    pub setbacks: u32,
-    /// How long.
-    pub wait: Duration,
-    /// Why.
-    pub fault: &'o AnyFault,
-}
-
-impl Occurrence for ConsumerBackedOff<'_> {
-    fn emit(self, counters: &Counters) {
-        let Self { who, setbacks, wait, fault } = self;
-        add(&counters.consumer_setbacks, 1);
-        warn!(
-            target: "chatferry::pipeline",
-            {
-                consumer = who, setbacks, wait_ms = milliseconds(wait), error.code = fault.code().as_str(),
-                error = fault.chain(),
-            },
-            "consumer backs off"
-        );
-    }
-}
-
 /// An effect was there already: a repetition by the bus, or work done before a crash.
 #[derive(Debug)]
 pub struct RepetitionRecognised<'o> {
@@ -288,6 +200,7 @@ impl Occurrence for RepetitionRecognised<'_> {
     fn emit(self, counters: &Counters) {
         let Self { stage, event_id } = self;
         add(&counters.repetitions, 1);
+        counters.series.add(&m::DUPLICATES, &[stage], 1);
         info!(target: "chatferry::pipeline", { stage, event.id = %event_id }, "repetition recognised");
     }
 }

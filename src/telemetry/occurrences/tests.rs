@@ -90,12 +90,12 @@ fn every_occurrence_counts_what_it_tells() {
             vec![("gaps_recorded", 1)],
             emitted(GapRecorded { account, conversation, reason: GapReason::HistoryStuck }),
         ),
-        ("debug", vec![("events_published", 5)], emitted(EventPublished { count: 5 })),
+        ("debug", vec![("events_published", 5)], emitted(EventPublished { count: 5, duration })),
         ("warn", vec![("publish_failures", 1)], emitted(PublishFailed { fault })),
         (
             "debug",
             vec![("messages_stored", 1), ("messages_revised", 2), ("messages_duplicate", 3)],
-            emitted(BatchArchived { inserted: 1, revised: 2, duplicates: 3, duration }),
+            emitted(BatchArchived { inserted: 1, revised: 2, duplicates: 3, duration, since_seen: duration }),
         ),
         ("debug", vec![("analyses_requested", 1)], emitted(AnalysisDue { account, conversation })),
         (
@@ -115,6 +115,7 @@ fn every_occurrence_counts_what_it_tells() {
         ("error", vec![], emitted(StoppedOverFault { who: queue, fault })),
         ("info", vec![("mirror_writes", 1)], emitted(MirrorWritten { rows: 2, duration })),
         ("warn", vec![("mirror_failures", 1)], emitted(MirrorFailed { fault })),
+        ("debug", vec![], emitted(DeliveriesDone { queue, count: 2 })),
         ("warn", vec![("retries", 1)], emitted(DeliveryRetried { queue, event_id, code, failures: 1 })),
         ("error", vec![("dead_letters", 1)], emitted(DeliveryDead { queue, event_id, code, reason, failures: 5 })),
         ("info", vec![("browser_starts", 1)], emitted(BrowserStarted { pid: 7 })),

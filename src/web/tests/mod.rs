@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod doors;
+mod metrics;
 mod page;
 mod sample;
 mod wire;

@@ -83,6 +83,9 @@ impl Backlog for Trouble {
     async fn pending(&self) -> Result<u64, AnyFault> {
         self.meet().await
     }
+    async fn oldest(&self) -> Result<Option<Timestamp>, AnyFault> {
+        self.meet().await
+    }
     async fn captured(&self) -> Result<u64, AnyFault> {
         self.meet().await
     }
@@ -196,6 +199,7 @@ pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
     WebState {
         store: Arc::new(store),
         budgets: Arc::new(store),
+        counters: Arc::default(),
         limits: BudgetLimits::default(),
         bus: Arc::new(bus),
         spool: Arc::new(spool),
@@ -313,10 +317,12 @@ pub fn well() -> Survey {
         depths: Ok(Queue::ALL.map(|queue| QueueDepth { queue, ready: 12_345, in_flight: 3 }).into()),
         dead_letters: Ok(0),
         pending: Ok(0),
+        oldest: Ok(None),
         captured: Ok(2_408),
         flowing: Ok(()),
         writable: Ok(()),
         mirror: None,
+        mirrored_at: None,
     }
 }
 
