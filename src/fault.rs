@@ -223,6 +223,8 @@ codes! {
     SheetFull = "sheet-full", "Delete tabs, rows or columns that nobody needs from the spreadsheet, or name a new one in GOOGLE_SHEET_ID.";
     /// Another process writes the sheet.
     SheetHeld = "sheet-held", "Nothing: the other process writes the sheet. To write it from here, stop that one first.";
+    /// The folder for log files can't be made or written.
+    LogDirUnusable = "log-dir-unusable", "Give the daemon's user write access to the folder in LOG_DIR, or choose another.";
     /// The address for HTTP is in use or not ours.
     HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
     /// An account was stopped by a person or by shutdown.

@@ -6,7 +6,6 @@
 
 pub mod error;
 pub mod extractive;
-mod pattern;
 pub mod service;
 
 pub use error::AiError;

@@ -10,7 +10,7 @@ use super::exit::{self, Failure};
 use super::out;
 use crate::app::{App, Role};
 use crate::collect::{Account, PassSummary};
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::consume::{Quiet, Stage};
 use crate::domain::AccountId;
 use crate::fault::{AnyFault, Class};
@@ -37,7 +37,7 @@ pub struct CollectArgs {
 ///
 /// # Errors
 /// What ended an account's pass; the other accounts are collected all the same.
-pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
+pub async fn run(args: CollectArgs, mut config: Config, sources: Sources) -> Result<(), Failure> {
     if let Some(id) = &args.account
         && !config.accounts.iter().any(|account| account.id == *id)
     {
@@ -48,7 +48,7 @@ pub async fn run(args: CollectArgs, mut config: Config) -> Result<(), Failure> {
     }
     if !args.once {
         config.accounts.retain(|account| args.account.as_ref().is_none_or(|id| account.id == *id));
-        return super::run::run(super::run::RunArgs::default(), config).await;
+        return super::run::run(super::run::RunArgs::default(), config, sources).await;
     }
     if config.accounts.is_empty() {
         let hint = "chatferry: no account is configured\n  what to do: set <SITE>_USERNAME and <SITE>_PASSWORD, for example in .env (see .env.example).";

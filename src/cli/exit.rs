@@ -120,7 +120,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::TopologyMismatch
         | Code::SheetMissing
         | Code::SheetCredentials
-        | Code::HttpAddressUnusable => CONFIG,
+        | Code::HttpAddressUnusable
+        | Code::LogDirUnusable => CONFIG,
         Code::DataDirLocked | Code::AccountHeld | Code::LeaseLost | Code::SheetHeld => TRY_LATER,
         Code::DatabaseFailed | Code::Internal => INTERNAL,
         Code::DiskFull

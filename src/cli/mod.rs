@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod exit;
 pub mod mirror;
 pub mod out;
+pub mod reload;
 pub mod run;
 pub mod selectors;
 
@@ -24,8 +25,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app;
 use crate::config::{Config, Flags, LogFormat as ConfigLogFormat, Sources};
-use crate::telemetry::{LogFormat, LogSettings};
-use crate::telemetry::{logs, panics};
+use crate::fault::AnyFault;
+use crate::telemetry::{LogFormat, LogSettings, TelemetryError, logs, panics};
 pub use exit::Failure;
 
 /// Pulls chats out of web sites that offer no export, with your own account.
@@ -127,8 +128,8 @@ impl Cli {
             Command::Config(command) => config_command(&command, sources),
             Command::Selectors(command) => selectors::run(command, sources).await,
             Command::Demo(args) => demo::run(args, sources).await,
-            Command::Run(args) => run::run(args, configured(sources)?).await,
-            Command::Collect(args) => collect::run(args, configured(sources)?).await,
+            Command::Run(args) => run::run(args, configured(sources.clone())?, sources).await,
+            Command::Collect(args) => collect::run(args, configured(sources.clone())?, sources).await,
             Command::Analyze(args) => analyze::run(args, configured(sources)?).await,
             Command::Accounts(command) => accounts::run(&command, &configured(sources)?).await,
             Command::Conversations(command) => conversations::run(command, &configured(sources)?).await,
@@ -164,7 +165,7 @@ fn config_command(command: &ConfigCommand, sources: Sources) -> Result<(), Failu
 /// Everything that is wrong with them.
 pub fn configured(sources: Sources) -> Result<Config, Failure> {
     let config = app::load_config(sources)?;
-    init_logs(&config);
+    init_logs(&config)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -172,15 +173,28 @@ pub fn configured(sources: Sources) -> Result<Config, Failure> {
 }
 
 /// Turns logs on. A second call in one process changes nothing.
-fn init_logs(config: &Config) {
+fn init_logs(config: &Config) -> Result<(), Failure> {
+    match logs::init(&log_settings(config)) {
+        // Logs are on already.
+        Ok(()) | Err(TelemetryError::AlreadyOn) => {}
+        Err(unusable) => return Err(AnyFault::from(unusable).into()),
+    }
+    panics::install();
+    Ok(())
+}
+
+/// The settings of logs.
+fn log_settings(config: &Config) -> LogSettings {
     let format = match config.log.format {
         ConfigLogFormat::Text => LogFormat::Text,
         ConfigLogFormat::Json => LogFormat::Json,
     };
     let levels = &config.log.levels;
-    let settings =
-        LogSettings { level: levels.level, targets: levels.targets.clone(), format, colour: config.log.colour };
-    // Only possible if logs are on already.
-    let _ = logs::init(&settings);
-    panics::install();
+    LogSettings {
+        level: levels.level,
+        targets: levels.targets.clone(),
+        format,
+        colour: config.log.colour,
+        folder: config.log.folder.clone(),
+    }
 }

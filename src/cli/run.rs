@@ -6,10 +6,12 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{self, Failure};
+use super::reload;
 use crate::app::{App, Role, VERSION};
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::fault::{AnyFault, Code};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, LifecycleError, service};
+use crate::ports::Backlog;
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{ProgramStarted, ProgramStopping, ServerAwaited};
 use crate::telemetry::{Counters, Occurrence};
@@ -45,7 +47,7 @@ impl RunArgs {
 ///
 /// # Errors
 /// What keeps the daemon from starting; late tasks at its end.
-pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
+pub async fn run(args: RunArgs, config: Config, sources: Sources) -> Result<(), Failure> {
     if config.dry_run {
         return Err(Failure::said(
             "chatferry: the daemon has no dry run\n  what to do: use `chatferry --dry-run collect --once`.",
@@ -69,15 +71,27 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let signals = tokio::spawn(lifecycle.on_signals().map_err(AnyFault::from)?);
     let Some(app) = open_patiently(&lifecycle, config).await? else { return Ok(()) };
     let counters = app.counters.clone();
+    let hangups = reload::on_hangup(sources, &app.config, counters.clone()).map_err(LifecycleError::Signals);
+    let hangups = tokio::spawn(hangups.map_err(AnyFault::from)?);
     if let Err(failure) = begin(&app, &roles).await {
         // Not just dropped: connections have tasks of their own, which outlive no runtime in peace.
         app.close().await;
         return Err(failure);
     }
+    service::ready();
+    let spool = app.spool.clone();
+    let watchdog = tokio::spawn(service::feed_watchdog(move || {
+        let spool = spool.clone();
+        // Capture stands or falls with the spool: it answers, or we do not get on.
+        async move { spool.pending().await.is_ok() }
+    }));
     app.lifecycle.soft.cancelled().await;
+    service::stopping();
     ProgramStopping { cause: "stop" }.emit(&counters);
     let drained = app.close().await;
     signals.abort();
+    hangups.abort();
+    watchdog.abort();
     exit::of_drained(&drained)
 }
 
@@ -123,6 +137,7 @@ async fn open_patiently(lifecycle: &Lifecycle, config: Config) -> Result<Option<
         };
         attempt += 1;
         let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
+        service::waiting("waiting for a server");
         ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
         // Cancel-safe: neither arm holds anything.
         tokio::select! {
@@ -145,7 +160,7 @@ mod tests {
         config.data_dir = case.dir.path().join("data");
         config.http_addr = ([127, 0, 0, 1], 0).into();
         config.browser.chromium = Some(case.dir.path().join("no-chromium"));
-        let failure = run(RunArgs::default(), config.clone()).await.unwrap_err();
+        let failure = run(RunArgs::default(), config.clone(), Sources::default()).await.unwrap_err();
         assert_eq!(failure.code(), exit::CONFIG, "{failure:?}");
         let accounts = crate::app::open_store(&config).await.unwrap().accounts().await.unwrap();
         assert_eq!((accounts[0].state, accounts[0].code), (AccountState::Parked, Some(Code::ChromiumMissing)));
@@ -158,7 +173,7 @@ mod tests {
         config.data_dir = case.dir.path().join("data");
         let app = App::open(config).await.unwrap();
         let account: crate::domain::AccountId = "demo/default".parse().unwrap();
-        let fault = AnyFault::from(crate::lifecycle::LifecycleError::DataDirLocked { path: "x".into() });
+        let fault = AnyFault::from(LifecycleError::DataDirLocked { path: "x".into() });
         let lease = app.leases.acquire(&account, "other", Duration::from_secs(60)).await.unwrap().unwrap();
         app.park(account.clone(), &fault).await.unwrap();
         assert_eq!(app.store.accounts().await.unwrap(), []);

@@ -106,6 +106,8 @@ pub struct MirrorSettings {
 pub struct LogOptions {
     /// How much.
     pub levels: LogLevels,
+    /// Where log files are kept beside stderr, if anywhere.
+    pub folder: Option<PathBuf>,
     /// In which form.
     pub format: LogFormat,
     /// False if the user wants no colour (`NO_COLOR`, `TERM=dumb`), whatever the terminal can do.
@@ -226,6 +228,7 @@ impl Reader {
         let lease_ttl = self.duration(&table::LEASE_TTL);
         let dry_run = self.value(&table::DRY_RUN, value::parse_bool);
         let levels = self.value(&table::LOG_LEVEL, LogLevels::parse);
+        let log_dir = self.path(&table::LOG_DIR, None);
         let format = self.value(&table::LOG_FORMAT, LogFormat::parse);
         let drain_timeout = self.duration(&table::DRAIN_TIMEOUT);
         self.absent();
@@ -253,7 +256,7 @@ impl Reader {
                 lease_ttl: lease_ttl?,
             },
             dry_run: dry_run?,
-            log: LogOptions { levels: levels?, format: format?, colour },
+            log: LogOptions { levels: levels?, folder: log_dir, format: format?, colour },
             drain_timeout: drain_timeout?,
             accounts: Vec::new(),
             warnings: Vec::new(),

@@ -28,7 +28,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 44));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 45));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn all_problems_are_told_at_once() {
             ("CHATFERRY_BROWSER_NO_SANDBOX", "0"),
             ("RABBITMQ_URL", "http://u:canary@h/"),
             ("MONGODB_URI_FILE", "/nowhere"),
-            ("LOG_DIR", "/x"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:1"),
             ("SENTRY_DSN", ""),
             ("MEETME_USERNAME", "anna"),
             ("SOMEBODY_ELSES", "x"),
@@ -154,7 +154,7 @@ fn all_problems_are_told_at_once() {
         "CHATFERRY_PASS_INTERVAL @ chatferry.toml line 9",
         "DRY_RUN @ .env line 1",
         "DRY_RUN @ .env line 3",
-        "LOG_DIR @ environment",
+        "OTEL_EXPORTER_OTLP_ENDPOINT @ environment",
         "LOG_FORMAT @ flag --log-format",
         "MEETME_PASSWORD @ environment",
         "MONGODB_URI_FILE @ environment",
@@ -166,8 +166,12 @@ fn all_problems_are_told_at_once() {
     expected.sort_unstable();
     assert_eq!(problems, expected);
     let report = case.load().unwrap_err().to_string();
-    for part in ["did you mean analysis.quiet?", "did you mean CHATFERRY_ANALYSIS_QUIET?", "unset LOG_DIR", "\"maybe\""]
-    {
+    for part in [
+        "did you mean analysis.quiet?",
+        "did you mean CHATFERRY_ANALYSIS_QUIET?",
+        "unset OTEL_EXPORTER_OTLP_ENDPOINT",
+        "\"maybe\"",
+    ] {
         assert!(report.contains(part), "{part}: {report}");
     }
     assert!(!report.contains("canary"), "{report}");

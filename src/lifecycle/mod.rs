@@ -11,6 +11,7 @@
 pub mod crash;
 pub mod data_dir;
 pub mod error;
+pub mod service;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 //! Whatever a value holds, a line stays a line: control characters are escaped, so that no hostile
 //! text can forge a second entry or paint the terminal.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use tracing::Level;
 use tracing::field::{Field, Visit};
 
 use super::logs::Look;
+use super::secrets;
 
 /// Named values in the order of recording; of two with one name the later stays.
 #[derive(Debug, Default)]
@@ -28,6 +30,32 @@ impl Fields {
     pub(super) fn extend(&mut self, other: &Self) {
         for (name, value) in &other.0 {
             self.set(name, value.clone());
+        }
+    }
+
+    /// The text of a field, empty if it has none.
+    pub(super) fn word(&self, name: &str) -> String {
+        let found = self.0.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_str());
+        found.unwrap_or_default().to_owned()
+    }
+
+    /// Adds a number.
+    pub(super) fn note(&mut self, name: &'static str, n: u32) {
+        self.set(name, n.into());
+    }
+
+    /// Takes the forms of known secrets out of every text, and out of the message, which it gives back.
+    pub(super) fn scrub(&mut self, message: String) -> String {
+        for (_, value) in &mut self.0 {
+            if let Value::String(text) = value
+                && let Cow::Owned(clean) = secrets::scrub(text)
+            {
+                *text = clean;
+            }
+        }
+        match secrets::scrub(&message) {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => message,
         }
     }
 

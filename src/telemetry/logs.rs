@@ -1,12 +1,16 @@
-//! Logs on stderr: turning them on, and which lines are let through.
+//! Logs on stderr and, if asked for, in files: turning them on, and which lines are let through.
 //!
 //! `LOG_LEVEL` is about our own modules. Foreign ones are capped at WARN whatever it says, and the
 //! libraries that print page content, frames or headers are off: a debug session must not put a chat
 //! into a log file. Writing own lines instead of `tracing_subscriber::fmt` keeps span fields and event
 //! fields in one flat object with dotted names (`line.rs`).
+//!
+//! Every value passes a last sieve for the forms of known secrets (`secrets.rs`), wherever it came from.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,10 +20,12 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::TelemetryError;
 use super::line::{self, Fields, Line};
+use super::repeats::Repeats;
+use super::{TelemetryError, files};
 
 /// Libraries that are never heard: what they say holds page content, frames, headers or tokens.
 const MUTED: &[&str] = &[
@@ -58,12 +64,14 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Colour is welcome; it is used on a terminal only.
     pub colour: bool,
+    /// Where log files are kept beside what stderr shows.
+    pub folder: Option<PathBuf>,
 }
 
 /// Turns logs on for the whole process.
 ///
 /// # Errors
-/// [`TelemetryError::AlreadyOn`]: permanent, scope process.
+/// [`TelemetryError::AlreadyOn`], [`TelemetryError::Folder`]: permanent, scope process.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
     let look = match settings.format {
@@ -72,7 +80,35 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
         LogFormat::Text if terminal => Look::Terminal { colour: settings.colour, zone: TimeZone::system() },
         LogFormat::Text => Look::Plain,
     };
-    subscriber(settings, look, std::io::stderr()).try_init().map_err(|_| TelemetryError::AlreadyOn)
+    let file: Option<Sink> = match &settings.folder {
+        None => None,
+        Some(path) => {
+            let unusable = |source| TelemetryError::Folder { path: path.clone(), source };
+            Some(Box::new(files::open(path).map_err(unusable)?))
+        }
+    };
+    let (filter, dial) = reload::Layer::new(filter(settings));
+    let lines = LineLayer::new(look, std::io::stderr(), file);
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| TelemetryError::AlreadyOn)?;
+    // Set once: the line above succeeds once.
+    let _ = DIAL.set(Box::new(move |settings: &LogSettings| {
+        // Gone only with the process.
+        let _ = dial.reload(self::filter(settings));
+    }));
+    Ok(())
+}
+
+type Sink = Box<dyn Write + Send>;
+type Dial = Box<dyn Fn(&LogSettings) + Send + Sync>;
+
+/// Changes the levels of the logs that are on.
+static DIAL: OnceLock<Dial> = OnceLock::new();
+
+/// Lets through from now on what these settings say; form and folder stay. Nothing before [`init`].
+pub fn set_levels(settings: &LogSettings) {
+    if let Some(dial) = DIAL.get() {
+        dial(settings);
+    }
 }
 
 /// The form of a line and what it depends on.
@@ -91,8 +127,9 @@ pub(super) enum Look {
     },
 }
 
+#[cfg(test)]
 fn subscriber<W: Write + Send + 'static>(settings: &LogSettings, look: Look, out: W) -> impl Subscriber + Send + Sync {
-    tracing_subscriber::registry().with(filter(settings)).with(LineLayer { look, out: Mutex::new(out) })
+    tracing_subscriber::registry().with(filter(settings)).with(LineLayer::new(look, out, None))
 }
 
 fn filter(settings: &LogSettings) -> Targets {
@@ -113,6 +150,14 @@ fn is_ours(target: &str) -> bool {
 struct LineLayer<W> {
     look: Look,
     out: Mutex<W>,
+    file: Option<Mutex<Sink>>,
+    repeats: Mutex<Repeats>,
+}
+
+impl<W> LineLayer<W> {
+    fn new(look: Look, out: W, file: Option<Sink>) -> Self {
+        Self { look, out: Mutex::new(out), file: file.map(Mutex::new), repeats: Mutex::default() }
+    }
 }
 
 impl<S, W> Layer<S> for LineLayer<W>
@@ -146,11 +191,27 @@ where
         event.record(&mut fields);
         let metadata = event.metadata();
         let (target, message) = fields.take_target_and_message(metadata.target());
+        let message = fields.scrub(message);
+        if *metadata.level() <= Level::WARN {
+            let kind = (message.clone(), fields.word("error.code"), fields.word("account.id"));
+            let admitted = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).admit(kind, Instant::now());
+            match admitted {
+                None => return,
+                Some(0) => {}
+                Some(n) => fields.note("repeats.left_out", n),
+            }
+        }
         let line = Line { at: Timestamp::now(), level: *metadata.level(), target: &target, message: &message, fields };
-        let text = line::render(&line, &self.look);
-        // A line that can't be written is lost: there is no place left to say so.
-        let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
+        write(&self.out, &line::render(&line, &self.look));
+        if let Some(file) = &self.file {
+            write(file, &line::render(&line, &Look::Json));
+        }
     }
+}
+
+/// A line that can't be written is lost: there is no place left to say so.
+fn write(out: &Mutex<impl Write>, text: &str) {
+    let _ = out.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -172,7 +233,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::telemetry) fn settings(level: Level) -> LogSettings {
-        LogSettings { level, targets: Vec::new(), format: LogFormat::Json, colour: false }
+        LogSettings { level, targets: Vec::new(), format: LogFormat::Json, colour: false, folder: None }
     }
 
     /// The JSON lines that `during` gives.
@@ -231,9 +292,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_loop_of_trouble_is_told_five_times_and_then_counted() {
+        let lines = logged(&settings(Level::INFO), || {
+            for n in 0..20_u64 {
+                tracing::warn!(target: "chatferry::pipeline", { error.code = "bus-unavailable", n }, "publish failed");
+                tracing::info!(target: "chatferry::pipeline", n, "batch archived");
+            }
+            tracing::warn!(target: "chatferry::pipeline", { error.code = "queue-full" }, "publish failed");
+        });
+        let count = |message: &str| lines.iter().filter(|line| line["msg"] == message).count();
+        assert_eq!((count("publish failed"), count("batch archived")), (6, 20));
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_wherever_it_stands() {
+        let lines = logged(&settings(Level::INFO), || {
+            let address = "amqp://ferry:s3cret-word@broker/";
+            let span = tracing::info_span!(target: "chatferry::bus", "link", address);
+            let _guard = span.enter();
+            tracing::warn!(target: "chatferry::bus", error = address, "no answer from {address}");
+        });
+        let text = serde_json::to_string(&lines).unwrap();
+        assert!(!text.contains("s3cret-word") && text.matches("[secret]broker").count() == 3, "{text}");
+    }
+
+    #[test]
     fn a_second_beginning_is_a_fault() {
         // The first call may come too late as well: another test of this process may have been faster.
         let _ = init(&settings(Level::ERROR));
-        assert_eq!(init(&settings(Level::ERROR)), Err(TelemetryError::AlreadyOn));
+        assert!(matches!(init(&settings(Level::ERROR)), Err(TelemetryError::AlreadyOn)));
     }
 }

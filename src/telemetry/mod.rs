@@ -8,12 +8,16 @@
 
 pub mod counters;
 pub mod error;
+mod files;
 mod line;
 pub mod logs;
 pub mod metrics;
 pub mod occurrences;
 pub mod panics;
+pub mod pattern;
 pub mod progress;
+mod repeats;
+pub mod secrets;
 
 pub use self::metrics::Series;
 pub use counters::{CounterSnapshot, Counters};

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::ai::pattern::pattern;
+use crate::telemetry::pattern::pattern;
 
 /// Of links and of amounts the newest so many are kept.
 const MOST: usize = 20;

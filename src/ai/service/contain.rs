@@ -14,7 +14,7 @@ use super::super::extractive::clean::clean;
 use super::super::extractive::mentions::without_links;
 use super::mask::without_placeholders;
 use super::question::Question;
-use crate::ai::pattern::pattern;
+use crate::telemetry::pattern::pattern;
 
 /// So many characters of a mark in a row give it away.
 const PIECE: usize = 8;

@@ -169,6 +169,16 @@ pub static LOG_FORMAT: Setting = Setting {
     ..ROW
 };
 
+/// Where log files are kept.
+pub static LOG_DIR: Setting = Setting {
+    variable: "LOG_DIR",
+    key: "log.dir",
+    kind: Kind::Path,
+    help: "A folder for log files beside what stderr shows: JSON lines, one file a day, the last 14 kept.",
+    obtain: "Leave it empty under systemd or Docker, which keep stderr.",
+    ..ROW
+};
+
 /// How long a soft stop may take.
 pub static DRAIN_TIMEOUT: Setting = Setting {
     variable: "CHATFERRY_DRAIN_TIMEOUT",
@@ -281,13 +291,12 @@ const fn absent_secret(variable: &'static str, key: &'static str, instead: &'sta
     Setting { secret: true, ..absent(variable, key, instead) }
 }
 
-pub(super) static LATER: [Setting; 3] = [
+pub(super) static LATER: [Setting; 2] = [
     absent_secret("SENTRY_DSN", "telemetry.sentry_dsn", "this version sends no error reports"),
     absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
-    absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 44] = [
+pub(super) static IN_FORCE: [&Setting; 45] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -330,6 +339,7 @@ pub(super) static IN_FORCE: [&Setting; 44] = [
     &LEASE_TTL,
     &DRY_RUN,
     &LOG_LEVEL,
+    &LOG_DIR,
     &LOG_FORMAT,
     &DRAIN_TIMEOUT,
 ];

@@ -33,6 +33,7 @@ pub use pipeline::{
 };
 pub use program::{
     BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
+    SettingsRefused, SettingsReloaded,
 };
 
 use super::Counters;

@@ -63,6 +63,43 @@ impl Occurrence for LateTask<'_> {
     }
 }
 
+/// The settings were read again.
+#[derive(Debug)]
+pub struct SettingsReloaded<'o> {
+    /// Names of those that changed and count now.
+    pub now: &'o str,
+    /// Names of those that changed and count after the next start.
+    pub later: &'o str,
+}
+
+impl Occurrence for SettingsReloaded<'_> {
+    fn emit(self, _: &Counters) {
+        let Self { now, later } = self;
+        info!(target: "chatferry::program", { settings.now = now, settings.at_next_start = later }, "settings read again");
+    }
+}
+
+/// The settings were read again and hold mistakes: the old ones stay.
+#[derive(Debug)]
+pub struct SettingsRefused<'o> {
+    /// How many mistakes.
+    pub problems: usize,
+    /// In which settings.
+    pub names: &'o str,
+}
+
+impl Occurrence for SettingsRefused<'_> {
+    fn emit(self, _: &Counters) {
+        let Self { problems, names } = self;
+        let (code, action) = (Code::ConfigInvalid.as_str(), Code::ConfigInvalid.action());
+        warn!(
+            target: "chatferry::program",
+            { error.code = code, problems, settings = names, action },
+            "settings read again have mistakes; the old ones stay"
+        );
+    }
+}
+
 /// Chromium runs.
 #[derive(Debug)]
 pub struct BrowserStarted {

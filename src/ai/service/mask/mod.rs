@@ -4,13 +4,12 @@
 //! messages speak of the same number. Nothing of it outlives the call.
 
 mod private;
-mod secrets;
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::ai::pattern::pattern;
+use crate::telemetry::pattern::pattern;
 
 /// A chat that holds something like our placeholders must not be answered with somebody else's data.
 static LOOKALIKE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[((?:EMAIL|PHONE|CARD|SECRET)_[0-9]+)\]"));
@@ -58,9 +57,10 @@ impl Mask {
             return text.to_owned();
         }
         let mut text = LOOKALIKE.replace_all(text, "($1)").into_owned();
-        for (kind, find) in
-            [(Kind::Secret, secrets::find as fn(&str) -> Vec<(usize, usize)>), (Kind::Card, private::cards)]
-        {
+        for (kind, find) in [
+            (Kind::Secret, crate::telemetry::secrets::find as fn(&str) -> Vec<(usize, usize)>),
+            (Kind::Card, private::cards),
+        ] {
             let found = find(&text);
             // Numbered from the left, replaced from the right, where nothing moves what is still to come.
             let names: Vec<String> = found.iter().map(|(from, to)| self.placeholder(kind, &text[*from..*to])).collect();

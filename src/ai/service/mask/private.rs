@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Kind;
-use crate::ai::pattern::pattern;
+use crate::telemetry::pattern::pattern;
 
 /// Digits in groups, at least as many as a card has.
 static GROUPS: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9](?:[ -]?[0-9]){12,}"));

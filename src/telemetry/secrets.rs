@@ -5,11 +5,12 @@
 //! `AKIAXXXXXXXXXXXXXXXX`. Chat is hostile input: the patterns are those of an automaton without look-around, in
 //! linear time.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::ai::pattern::pattern;
+use super::pattern::pattern;
 
 /// A form of secret.
 struct Rule {
@@ -25,6 +26,11 @@ struct Rule {
 const fn rule(name: &'static str, pattern: &'static str, entropy: f64) -> Rule {
     Rule { name, pattern, entropy }
 }
+
+/// The last two rules only guess.
+const CERTAIN: usize = RULES.len() - 2;
+/// The shortest text in which a rule could find something: an address with a password.
+const SHORTEST: usize = 10;
 
 /// The rules; long and certain forms before short and vague ones.
 const RULES: [Rule; 51] = [
@@ -105,9 +111,34 @@ const RULES: [Rule; 51] = [
 static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| RULES.iter().map(|rule| pattern(rule.pattern)).collect());
 
 /// Where secrets stand, in bytes, from left to right and apart from each other.
-pub(super) fn find(text: &str) -> Vec<(usize, usize)> {
+pub fn find(text: &str) -> Vec<(usize, usize)> {
+    find_by(text, &RULES)
+}
+
+/// The text with the secrets of known forms taken out; what only looks drawn at random stays, because ids and
+/// hashes do too.
+pub fn scrub(text: &str) -> Cow<'_, str> {
+    // No rule finds anything shorter.
+    if text.len() < SHORTEST {
+        return Cow::Borrowed(text);
+    }
+    let found = find_by(text, RULES.split_at(CERTAIN).0);
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
+    for (from, to) in found {
+        clean.push_str(&text[end..from]);
+        clean.push_str("[secret]");
+        end = to;
+    }
+    clean.push_str(&text[end..]);
+    Cow::Owned(clean)
+}
+
+fn find_by(text: &str, rules: &[Rule]) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
-    for (rule, form) in RULES.iter().zip(COMPILED.iter()) {
+    for (rule, form) in rules.iter().zip(COMPILED.iter()) {
         for captures in form.captures_iter(text) {
             let Some(secret) = captures.get(1).or_else(|| captures.get(0)) else { continue };
             let (from, to) = (secret.start(), secret.end());
@@ -134,6 +165,15 @@ fn entropy(text: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_scrubbed_is_the_secret_alone_and_ids_stay() {
+        let id = "event 4fdb0c2d9a1e4b7f8c3d5e6f7a8b9c0d of c1-0123456789abcdef0123456789abcdef";
+        assert!(matches!(scrub(id), Cow::Borrowed(_)), "{}", scrub(id));
+        let address = "no answer from amqp://ferry:s3cret-word@broker:5672/%2f in time";
+        assert_eq!(scrub(address), "no answer from [secret]broker:5672/%2f in time");
+        assert!(matches!(scrub("pass completed"), Cow::Borrowed(_)));
+    }
 
     /// Characters without a pattern, of the given alphabet.
     fn random(alphabet: &str, length: usize) -> String {
