@@ -266,7 +266,10 @@ mod tests {
         let index = versions.index().unwrap();
         assert_eq!((index.generation, index.since), (2, Some(at(30))));
         let before = index.before().unwrap();
-        assert_eq!((before.hash.as_str(), before.first_active, before.last_active), (one.hash.as_str(), at(10), at(30)));
+        assert_eq!(
+            (before.hash.as_str(), before.first_active, before.last_active),
+            (one.hash.as_str(), at(10), at(30))
+        );
         assert_eq!(versions.load(&one.hash).unwrap().text, one.text);
         assert!(versions.activate(&one, at(40), Why::Promoted).unwrap());
         let index = versions.index().unwrap();

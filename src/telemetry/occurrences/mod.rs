@@ -5,6 +5,7 @@
 //! | [`ai`] | calls of an AI service |
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
 //! | [`economy`] | what analyses cost, and which were saved |
+//! | [`packs`] | selector packs that change while the daemon runs |
 //! | [`pipeline`] | publishing, archive, analysis, mirror, deliveries |
 //! | [`program`] | browser, HTTP, start and stop |
 //!
@@ -15,6 +16,7 @@
 pub mod ai;
 pub mod collect;
 pub mod economy;
+pub mod packs;
 pub mod pipeline;
 pub mod program;
 
@@ -24,6 +26,7 @@ pub use collect::{
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
+pub use packs::{PackFolderAway, PackPromoted, PackRefused, PackStoodIn, PacksUnkept};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
     DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,
