@@ -365,6 +365,7 @@ impl App {
             version: VERSION,
             workbook: self.config.mirror.workbook.then(|| self.workbook()),
             sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
+            packs: self.board.clone(),
             mirror: self.mirror_state.subscribe(),
         };
         let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());

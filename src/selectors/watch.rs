@@ -241,7 +241,7 @@ mod tests {
         let path = place.path().join("packs");
         let (tell, told) = mpsc::channel();
         let tell = std::sync::Mutex::new(tell);
-        let mut watcher = Watcher::new(path.clone(), Arc::new(move || drop(tell.lock().unwrap().send(()))));
+        let mut watcher = Watcher::new(path.clone(), Arc::new(move || tell.lock().unwrap().send(()).unwrap_or(())));
         assert_eq!(watcher.attach(), Ok(false));
         let patience = Duration::from_secs(60);
         for round in 0..2 {

@@ -21,6 +21,7 @@ mod error;
 mod guard;
 mod headline;
 mod health;
+mod packs;
 mod page;
 mod router;
 mod rows;
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
+use crate::selectors::Board;
 
 pub use error::WebError;
 pub use serve::{bind, serve};
@@ -74,6 +76,8 @@ pub struct WebState {
     pub workbook: Option<PathBuf>,
     /// Where a person finds the sheet.
     pub sheet: Option<String>,
+    /// Which packs are in use.
+    pub packs: Arc<Board>,
     /// What is known about the mirror, as far as this process writes it.
     pub mirror: watch::Receiver<MirrorState>,
 }

@@ -18,6 +18,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("indicatif", &["cli/"]),
     ("lapin", &["bus/rabbitmq/"]),
     ("mongodb", &["store/mongo/"]),
+    ("notify", &["selectors/"]),
     ("regex", &["selectors/", "ai/"]),
     ("reqwest", &["ai/service/"]),
     ("rusqlite", &["sqlite/", "bus/embedded/", "store/sqlite/", "collect/spool"]),

@@ -205,6 +205,7 @@ pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
         version: "1.2.3",
         workbook: Some("/var/lib/chatferry/summaries.xlsx".into()),
         sheet: Some("https://docs.google.com/spreadsheets/d/x/edit".to_owned()),
+        packs: Arc::new(crate::selectors::Board::new("/nonexistent".into())),
         mirror: tokio::sync::watch::Sender::default().subscribe(),
     }
 }
