@@ -104,6 +104,12 @@ impl App {
     }
 }
 
+/// Waits until the folder rests, or long enough.
+async fn settle(news: &Notify) {
+    let rest = async { while tokio::time::timeout(SETTLE, news.notified()).await.is_ok() {} };
+    let _ = tokio::time::timeout(SETTLE_AT_MOST, rest).await;
+}
+
 struct Looker {
     watcher: Watcher,
     folder: PackFolder,
@@ -131,19 +137,9 @@ impl PackWatch {
             // Cancel-safe: no arm holds anything but the permit that it took.
             tokio::select! {
                 () = self.stop.cancelled() => (),
-                () = self.news.notified() => self.settle().await,
+                () = self.news.notified() => settle(&self.news).await,
                 () = tokio::time::sleep(every) => (),
             }
-        }
-    }
-
-    /// Waits until the folder rests.
-    async fn settle(&self) {
-        let rest = async { while tokio::time::timeout(SETTLE, self.news.notified()).await.is_ok() {} };
-        // Cancel-safe: neither arm holds anything.
-        tokio::select! {
-            () = self.stop.cancelled() => (),
-            _ = tokio::time::timeout(SETTLE_AT_MOST, rest) => (),
         }
     }
 
@@ -220,5 +216,36 @@ impl PackWatch {
         if let Err(error) = kept {
             PacksUnkept { fault: &error.into() }.emit(&self.counters);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// How long it takes to settle while so many events come, one each 100 ms.
+    async fn settled_after(events: u32) -> Duration {
+        let news = Arc::new(Notify::new());
+        let teller = news.clone();
+        let telling = tokio::spawn(async move {
+            for _ in 0..events {
+                sleep(Duration::from_millis(100)).await;
+                teller.notify_one();
+            }
+        });
+        let begun = Instant::now();
+        settle(&news).await;
+        telling.abort();
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_events_of_one_save_are_one_look_and_a_folder_without_rest_is_looked_at_too() {
+        // Paused time: no clock of the machine is in this.
+        assert_eq!(settled_after(0).await.as_millis() / 10, 30);
+        assert_eq!(settled_after(5).await.as_millis() / 10, 80);
+        assert_eq!(settled_after(1000).await.as_millis() / 10, 300);
     }
 }

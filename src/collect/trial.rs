@@ -36,7 +36,7 @@ impl Objection {
 }
 
 /// Queries that can't be used as written: nothing else was read with them.
-pub fn unusable(probe: &[ProbeRow]) -> Vec<Objection> {
+fn unusable(probe: &[ProbeRow]) -> Vec<Objection> {
     let of_row = |row: &ProbeRow| {
         let reason = row.errors.values().next()?;
         Some(Objection::new(row.key.clone(), format!("can't be used as written: {reason}")))
@@ -46,6 +46,10 @@ pub fn unusable(probe: &[ProbeRow]) -> Vec<Objection> {
 
 /// What speaks against a pack by what it reads of a page that shows the list.
 pub fn of_list(pack: &Pack, report: &TrialReport) -> Vec<Objection> {
+    let unusable = unusable(&report.probe);
+    if !unusable.is_empty() {
+        return unusable;
+    }
     let rows = conversations(&report.list).len();
     match verdict::of_list(&report.glance, rows) {
         PageVerdict::Ok => {
@@ -72,6 +76,10 @@ pub fn of_list(pack: &Pack, report: &TrialReport) -> Vec<Objection> {
 
 /// What speaks against a pack by what it reads of a page that shows the conversation whose proof this is.
 pub fn of_thread(pack: &Pack, proof: &str, report: &TrialReport) -> Vec<Objection> {
+    let unusable = unusable(&report.probe);
+    if !unusable.is_empty() {
+        return unusable;
+    }
     let rows = messages(&report.thread);
     match verdict::of_thread(&report.glance, rows) {
         PageVerdict::LoggedOut => vec![Objection::new("pages.login", "sees a login form where there is none")],
@@ -271,6 +279,13 @@ mod tests {
             r.probe.push(row);
         });
         assert_eq!(fields(&no_container), ["conversations.scroll.container"]);
+        // Nothing was read with it, which is no word about the markers.
+        let unusable = report(|r| {
+            let errors = std::collections::BTreeMap::from([(1, "not a valid selector".to_owned())]);
+            r.probe.push(ProbeRow { key: "messages.text".to_owned(), counts: vec![0, 0], sample: None, errors });
+            (r.glance, r.list) = (Glance::default(), ListReading::default());
+        });
+        assert_eq!(unusable, [Objection::new("messages.text", "can't be used as written: not a valid selector")]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::domain::conversation::ConversationRef;
 use crate::domain::{AccountStatus, ConversationKey, Message, SiteId};
 use crate::fault::{AnyFault, Code};
 use crate::ports::ConversationFilter;
-use crate::ports::page::{Glance, ListReading, ListRow, SessionRequest, SitePage, ThreadReading, TrialReport, Until};
+use crate::ports::page::{ListReading, ListRow, SessionRequest, SitePage, ThreadReading, TrialReport, Until};
 use crate::resilience::Pace;
 use crate::selectors::board::Board;
 use crate::selectors::moment::Frame;
@@ -319,10 +319,7 @@ impl Collector {
         if !trial::is_understood(trial::verdict_of_list(&glance, &list)) {
             return Ok(Trial::NotNow);
         }
-        let mut objections = trial::unusable(&report.probe);
-        if objections.is_empty() {
-            objections = trial::of_list(new, &report);
-        }
+        let mut objections = trial::of_list(new, &report);
         if objections.is_empty() {
             objections = trial::same_conversations(old, new, &list, &report.list);
         }
@@ -399,24 +396,22 @@ impl Collector {
         let glance = page.wait(Until::List, pack.pages.timeout).await?;
         let list = page.list().await?;
         let probe = page.probe().await?;
-        let mut objections = trial::unusable(&probe);
+        let report = TrialReport { probe, glance, list, thread: ThreadReading::default() };
+        let mut objections = trial::of_list(pack, &report);
         if objections.is_empty() {
-            objections = trial::of_list(pack, &report(glance, list.clone(), ThreadReading::default(), probe));
-        }
-        if objections.is_empty() {
-            objections.extend(self.strange_ids(&list).await?);
+            objections.extend(self.strange_ids(&report.list).await?);
         }
         if !objections.is_empty() {
             return Ok(Trial::Bad(objections));
         }
-        for row in first_rows(&list) {
+        for row in first_rows(&report.list) {
             pause(&mut Pace::new(pack.pace.between_conversations), &self.held.stop).await?;
             page.open_conversation(row.id.as_deref().unwrap_or_default()).await?;
             let proof = proof(pack, &row);
             let glance = page.wait(Until::Thread(&proof), pack.pages.timeout).await?;
             let thread = page.thread().await?;
             let seen = trial::messages(&thread);
-            let report = report(glance, list.clone(), thread, page.probe().await?);
+            let report = TrialReport { probe: page.probe().await?, glance, thread, list: ListReading::default() };
             let mut objections = trial::of_thread(pack, &proof, &report);
             objections.extend(self.strange_messages(&row, &report.thread).await?);
             if !objections.is_empty() {
@@ -469,15 +464,6 @@ impl From<AnyFault> for Tried {
     fn from(fault: AnyFault) -> Self {
         Self::Page(fault)
     }
-}
-
-fn report(
-    glance: Glance,
-    list: ListReading,
-    thread: ThreadReading,
-    probe: Vec<crate::ports::page::ProbeRow>,
-) -> TrialReport {
-    TrialReport { probe, glance, list, thread }
 }
 
 fn first_rows(list: &ListReading) -> Vec<ListRow> {
