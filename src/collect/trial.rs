@@ -188,13 +188,16 @@ pub fn same_messages(old: &Pack, new: &Pack, before: &[Message], after: &[Messag
     vec![Objection::new(other_field(before, after), problem)]
 }
 
+/// Whether two readings of a message differ in one thing.
+type Differs = fn(&Message, &Message) -> bool;
+
 /// The first field that differs where both read as many messages.
 fn other_field(before: &[Message], after: &[Message]) -> &'static str {
     if before.len() != after.len() {
         return "messages.row";
     }
-    let differs = |what: fn(&Message, &Message) -> bool| before.iter().zip(after).any(|(old, new)| what(old, new));
-    let fields: [(&'static str, fn(&Message, &Message) -> bool); 5] = [
+    let differs = |what: Differs| before.iter().zip(after).any(|(old, new)| what(old, new));
+    let fields: [(&'static str, Differs); 5] = [
         ("messages.native_id", |old, new| old.native_id != new.native_id),
         ("messages.sent_at.at", |old, new| old.sent_at != new.sent_at),
         ("messages.author", |old, new| old.author != new.author),

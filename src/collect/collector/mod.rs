@@ -9,6 +9,7 @@ use tokio::time::Instant;
 mod entering;
 mod packs;
 mod telling;
+mod trying;
 
 pub use self::packs::{Offers, Packs};
 
