@@ -3,7 +3,7 @@
 //! Everything else speaks to ports. What is started here is: the spool and the relay in front of the
 //! bus, the three consumers and the scheduler behind it, one collector per account, and the web server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,6 +14,7 @@ mod backbone;
 mod collecting;
 mod inspection;
 mod mirroring;
+mod packs;
 mod roles;
 
 pub use analysing::analyst;
@@ -26,6 +27,7 @@ pub use roles::Role;
 use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
+use crate::collect::collector::Offers;
 use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
@@ -35,7 +37,7 @@ use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_
 use crate::mirror::google;
 use crate::ports::page::Browser;
 use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
-use crate::selectors::{Library, LoadedPack};
+use crate::selectors::{Board, Library, LoadedPack};
 use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
 use crate::web::{self, WebState};
@@ -74,6 +76,9 @@ pub struct App {
     pub library: Library,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
+    /// Which packs are in use.
+    pub board: Arc<Board>,
+    offers: watch::Sender<Offers>,
     mirrors: Mirrors,
     mirror_state: watch::Sender<MirrorState>,
     backbone: Backbone,
@@ -114,6 +119,8 @@ impl App {
             counters,
             spool,
             library,
+            board: Arc::new(Board::new(Board::folder_in(data_dir.path()))),
+            offers: watch::Sender::default(),
             mirrors,
             mirror_state: watch::Sender::default(),
             backbone,
@@ -234,6 +241,8 @@ impl App {
                 pass_interval: self.config.collect.pass_interval,
                 dry_run: self.config.dry_run,
             },
+            board: self.board.clone(),
+            offers: self.offers.subscribe(),
         }
     }
 
@@ -246,10 +255,8 @@ impl App {
     pub fn keep_collecting(&self, account: Arc<Account>) {
         let (collecting, tenure, id) = (self.collecting(), self.tenure(), account.id.clone());
         self.lifecycle.spawn(format!("collect {id}"), async move {
-            let work = |held| {
-                let collector = collecting.collector(account.clone(), held, ProgressSink::default());
-                async move { collector.run().await }
-            };
+            let account = Mutex::new(account);
+            let work = |held| collecting.keep(&account, held);
             tenure.keep(&id, work).await;
         });
     }
@@ -359,6 +366,7 @@ impl App {
             version: VERSION,
             workbook: self.config.mirror.workbook.then(|| self.workbook()),
             sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
+            packs: self.board.clone(),
             mirror: self.mirror_state.subscribe(),
         };
         let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());

@@ -115,6 +115,8 @@ codes! {
     LeaseLost = "lease-lost", "Nothing at once: the process that holds the account goes on. If it repeats, look for a machine that stops for longer than the lease.";
     /// A selector pack can't be read or breaks a rule.
     PackInvalid = "pack-invalid", "Correct the selector pack at the line named; `chatferry selectors check` repeats the report.";
+    /// An edited selector pack does not match the site; the one before stays in use.
+    PackRefused = "pack-refused", "Correct the query named, or go back with `chatferry selectors rollback SITE`; the pack before is used meanwhile.";
     /// Another process collects the account.
     AccountHeld = "account-held", "Nothing: the other process collects it. To collect here, stop that one first.";
     /// No pack exists for the named site.

@@ -9,6 +9,8 @@ mod certificates;
 mod containment;
 #[path = "e2e/daemon.rs"]
 mod daemon;
+#[path = "e2e/edits.rs"]
+mod edits;
 #[path = "e2e/equality.rs"]
 mod equality;
 #[path = "e2e/fallbacks.rs"]

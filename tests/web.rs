@@ -77,6 +77,7 @@ impl Daemon {
             version: "1.2.3",
             workbook: Some(folder.path().join("summaries.xlsx")),
             sheet: None,
+            packs: Arc::new(chatferry::selectors::Board::new(folder.path().join("packs"))),
             mirror: tokio::sync::watch::Sender::default().subscribe(),
         };
         let listener = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

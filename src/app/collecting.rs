@@ -1,17 +1,19 @@
 //! What the collectors of all accounts share, so that one can be made whenever a lease is had; and the browser.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use url::Url;
 
 use crate::browser::{Chromium, ChromiumSettings};
-use crate::collect::{Account, Collector, CollectorSettings, Held, Spool};
+use crate::collect::collector::Offers;
+use crate::collect::{Account, Collector, CollectorSettings, Held, Packs, Spool};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
 use crate::ports::{Clock, Store};
-use crate::selectors::PackError;
+use crate::selectors::{Board, PackError};
 use crate::telemetry::{Counters, ProgressSink};
 
 /// What collectors of all accounts share.
@@ -23,6 +25,8 @@ pub(super) struct Collecting {
     pub lifecycle: Lifecycle,
     pub counters: Arc<Counters>,
     pub settings: CollectorSettings,
+    pub board: Arc<Board>,
+    pub offers: watch::Receiver<Offers>,
 }
 
 impl Collecting {
@@ -40,6 +44,24 @@ impl Collecting {
             progress,
             settings: self.settings,
             status: Mutex::new(None),
+            packs: Packs::new(self.board.clone(), self.offers.clone()),
+        }
+    }
+}
+
+impl Collecting {
+    /// Collects an account for as long as it is held, with one pack after the other: `account` holds it with the
+    /// one in use, for the next time it is held.
+    pub async fn keep(&self, account: &Mutex<Arc<Account>>, held: Held) {
+        let mut told = None;
+        loop {
+            let with_pack = account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let collector = self.collector(with_pack, held.clone(), ProgressSink::default());
+            *collector.status.lock().unwrap_or_else(PoisonError::into_inner) = told.take();
+            collector.run().await;
+            let Some(next) = collector.promoted() else { return };
+            *account.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            told = collector.status();
         }
     }
 }

@@ -20,7 +20,7 @@ use super::process::ChromiumProcess;
 use super::tab::Tab;
 use crate::fault::AnyFault;
 use crate::ports::page::{
-    Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
+    Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, TrialReport, Until,
 };
 use crate::selectors::{Alternative, LoadedPack, Pack, Query, lint};
 use crate::telemetry::occurrences::BrowserEnded;
@@ -258,11 +258,7 @@ impl SitePage for ChromiumPage {
     }
 
     async fn probe(&self) -> Result<Vec<ProbeRow>, AnyFault> {
-        let queries: Vec<serde_json::Value> = lint::queries(&self.pack.pack)
-            .into_iter()
-            .map(|(key, query)| json!({ "key": key, "query": query }))
-            .collect();
-        Ok(self.tab.call("probing the page", "probe", &json!({ "queries": queries }), READ_TIMEOUT).await?)
+        Ok(self.tab.call("probing the page", "probe", &probe_argument(&self.pack.pack), READ_TIMEOUT).await?)
     }
 
     async fn show_html(&self, html: &str) -> Result<(), AnyFault> {
@@ -285,6 +281,31 @@ impl SitePage for ChromiumPage {
         self.process.end().await;
         BrowserEnded { pid, asked }.emit(&self.counters);
     }
+
+    async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault> {
+        const STEP: &str = "trying a pack";
+        // A world of one name is one world, and an agent stays what it was: each trial has a name of its own.
+        let world = format!("chatferry-trial-{:x}", fastrand::u64(..));
+        let context = self.tab.install_beside(STEP, world, install_script(&pack.pack)).await?;
+        let (tab, none) = (&self.tab, json!({}));
+        let probe: Vec<ProbeRow> = tab.call_in(context, STEP, "probe", &probe_argument(&pack.pack)).await?;
+        if probe.iter().any(|row| !row.errors.is_empty()) {
+            return Ok(TrialReport { probe, ..TrialReport::default() });
+        }
+        Ok(TrialReport {
+            probe,
+            glance: tab.call_in(context, STEP, "glance", &none).await?,
+            list: tab.call_in(context, STEP, "list", &none).await?,
+            thread: tab.call_in(context, STEP, "thread", &none).await?,
+        })
+    }
+}
+
+/// Every query of a pack, for the agent to try.
+fn probe_argument(pack: &Pack) -> serde_json::Value {
+    let queries: Vec<serde_json::Value> =
+        lint::queries(pack).into_iter().map(|(key, query)| json!({ "key": key, "query": query })).collect();
+    json!({ "queries": queries })
 }
 
 #[cfg(test)]

@@ -48,6 +48,16 @@ enum Answer<T> {
     Thrown(String),
 }
 
+fn read_answer<T: DeserializeOwned>(step: &'static str, answer: &str) -> Result<T, BrowserError> {
+    // The parser's own words could quote the page, so they are dropped.
+    let unreadable =
+        |_| BrowserError::Protocol { step, reason: "an answer of the page agent that can't be read".to_owned() };
+    match serde_json::from_str(answer).map_err(unreadable)? {
+        Answer::Ok(value) => Ok(value),
+        Answer::Thrown(reason) => Err(BrowserError::Selector { step, query: "the pack".to_owned(), reason }),
+    }
+}
+
 impl Tab {
     /// A tab whose agent is installed by evaluating `install`.
     pub fn new(page: Page, life: watch::Receiver<Life>, install: String) -> Self {
@@ -133,13 +143,7 @@ impl Tab {
         if answer.as_ref().is_err_and(BrowserError::is_context_lost) {
             *self.world.lock().await = None;
         }
-        // The parser's own words could quote the page, so they are dropped.
-        let unreadable =
-            |_| BrowserError::Protocol { step, reason: "an answer of the page agent that can't be read".to_owned() };
-        match serde_json::from_str(&answer?).map_err(unreadable)? {
-            Answer::Ok(value) => Ok(value),
-            Answer::Thrown(reason) => Err(BrowserError::Selector { step, query: "the pack".to_owned(), reason }),
-        }
+        read_answer(step, &answer?)
     }
 
     /// Evaluates an expression in the agent's world, exactly as a call of the agent is; its value must
@@ -155,6 +159,39 @@ impl Tab {
     ) -> Result<String, BrowserError> {
         let context = self.world(step).await?;
         self.evaluate(step, expression, context, limit).await
+    }
+
+    /// Installs another agent in a world of its own, on the document as it is now; [`Tab::call_in`] calls it.
+    /// It ends with the document.
+    ///
+    /// # Errors
+    /// As [`Tab::execute`].
+    pub(super) async fn install_beside(
+        &self,
+        step: &'static str,
+        world: String,
+        install: String,
+    ) -> Result<ExecutionContextId, BrowserError> {
+        let mut create = CreateIsolatedWorldParams::new(self.main_frame(step).await?);
+        create.world_name = Some(world);
+        let context = self.execute(step, create, REQUEST_TIMEOUT).await?.execution_context_id;
+        self.evaluate(step, install, context, REQUEST_TIMEOUT).await?;
+        Ok(context)
+    }
+
+    /// Calls the agent that was installed in this world.
+    ///
+    /// # Errors
+    /// As [`Tab::call_once`].
+    pub(super) async fn call_in<T: DeserializeOwned>(
+        &self,
+        context: ExecutionContextId,
+        step: &'static str,
+        name: &str,
+        argument: &serde_json::Value,
+    ) -> Result<T, BrowserError> {
+        let expression = format!("globalThis.chatferry({name:?}, {argument})");
+        read_answer(step, &self.evaluate(step, expression, context, REQUEST_TIMEOUT).await?)
     }
 
     /// The id of the main frame.

@@ -111,6 +111,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::DataCorrupt
         | Code::StoreRefused
         | Code::PackInvalid
+        | Code::PackRefused
         | Code::PackUnknown
         | Code::TermsNotAcknowledged
         | Code::ChromiumMissing

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod exit;
 pub mod mirror;
 pub mod out;
+mod packs;
 pub mod reload;
 pub mod run;
 pub mod selectors;

@@ -99,7 +99,7 @@ pub async fn run(args: RunArgs, config: Config, sources: Sources) -> Result<(), 
 async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
     let has = |role| roles.contains(&role);
     ProgramStarted { version: VERSION }.emit(&app.counters);
-    let (accounts, broken) = if has(Role::Collect) { app.accounts(None) } else { (Vec::new(), Vec::new()) };
+    let (accounts, broken) = if has(Role::Collect) { app.accounts_to_keep() } else { (Vec::new(), Vec::new()) };
     for (account, fault) in &broken {
         app.park(account.clone(), fault).await?;
     }
@@ -114,6 +114,9 @@ async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
     let _pipeline = app.start_pipeline(roles, MIRROR_EVERY)?;
     if has(Role::Collect) && accounts.is_empty() {
         tracing::warn!("no account is configured: nothing will be collected");
+    }
+    if has(Role::Collect) {
+        app.watch_packs();
     }
     for account in accounts {
         app.keep_collecting(account);

@@ -1,4 +1,4 @@
-//! `selectors check | probe | schema`: the operator's tools.
+//! `selectors check | probe | schema | versions | rollback`: the operator's tools.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::exit::{self, Failure};
-use super::{configured, out};
+use super::{configured, out, packs};
 use crate::app::{self, App};
 use crate::browser::profile;
 use crate::config::{Config, Sources};
-use crate::domain::AccountId;
+use crate::domain::{AccountId, SiteId};
 use crate::fault::AnyFault;
 use crate::lifecycle::{DataDir, LifecycleError};
 use crate::ports::page::{ProbeRow, SessionRequest};
@@ -45,6 +45,21 @@ pub enum SelectorsCommand {
     },
     /// The JSON Schema that editors complete packs from
     Schema,
+    /// The versions of a site's pack that a daemon used, the newest first
+    Versions {
+        /// The site
+        site: SiteId,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a version that was in use back into the folder of packs; what is there is kept beside it
+    Rollback {
+        /// The site
+        site: SiteId,
+        /// The version, or its beginning [default: the last one in use that is not there now]
+        hash: Option<String>,
+    },
 }
 
 /// Runs the tool.
@@ -57,6 +72,8 @@ pub async fn run(command: SelectorsCommand, sources: Sources) -> Result<(), Fail
             out::text(&schema::pack_schema());
             Ok(())
         }
+        SelectorsCommand::Versions { site, json } => packs::versions(&site, json, &configured(sources)?),
+        SelectorsCommand::Rollback { site, hash } => packs::rollback(&site, hash.as_deref(), &configured(sources)?),
         SelectorsCommand::Check { packs, json } => check(&packs, json, &configured(sources)?),
         SelectorsCommand::Probe { pack, html, account, json } => {
             let config = configured(sources)?;
@@ -78,7 +95,19 @@ fn check(packs: &[String], as_json: bool, config: &Config) -> Result<(), Failure
     let mut broken = 0;
     let mut documents = Vec::new();
     for name in names {
-        match library.load_named(&name) {
+        let loaded = library.load_named(&name);
+        if let Some(refused) = loaded.as_ref().ok().and_then(|pack| packs::refusal(config, pack)) {
+            broken += 1;
+            let on = refused.account.as_ref().map_or_else(String::new, |account| format!(" on the page of {account}"));
+            if as_json {
+                documents.push(json!({ "pack": name, "ok": false, "hash": refused.hash, "refused": refused }));
+            } else {
+                let (hash, reasons) = (&refused.hash, refused.reasons.join("; "));
+                out::line(&format!("refused {name} (version {hash}): the daemon tried it{on}: {reasons}"));
+            }
+            continue;
+        }
+        match loaded {
             Ok(pack) if as_json => documents
                 .push(json!({ "pack": pack.name, "ok": true, "hash": pack.hash, "verified": pack.pack.site.verified })),
             Ok(pack) => {

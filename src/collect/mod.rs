@@ -16,6 +16,7 @@
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
 //! | [`probe`] | every query of a pack tried on the live pages |
+//! | [`trial`] | whether an edited pack may take the place of the one in use; pure |
 //!
 //! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
 //! truth is the store.
@@ -33,11 +34,12 @@ pub mod relay;
 pub mod resolve;
 pub mod spool;
 pub mod tenure;
+pub mod trial;
 pub mod verdict;
 pub mod windows;
 
 pub use account::Account;
-pub use collector::{Collector, CollectorSettings, PassSummary};
+pub use collector::{Collector, CollectorSettings, Packs, PassSummary};
 pub use error::CollectError;
 pub use relay::Relay;
 pub use spool::Spool;

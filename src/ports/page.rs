@@ -199,6 +199,19 @@ pub struct ProbeRow {
     pub errors: BTreeMap<usize, String>,
 }
 
+/// What a pack that is not in use finds on the page as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrialReport {
+    /// Every query of the pack; if one can't be used as written, nothing else was read.
+    pub probe: Vec<ProbeRow>,
+    /// What its markers say.
+    pub glance: Glance,
+    /// The conversation list.
+    pub list: ListReading,
+    /// The open conversation.
+    pub thread: ThreadReading,
+}
+
 /// Everything a session in a browser needs to know.
 #[derive(Debug, Clone)]
 pub struct SessionRequest {
@@ -308,6 +321,13 @@ pub trait SitePage: Send + Sync {
 
     /// Closes page and browser and waits until all its processes are gone.
     async fn close(self: Box<Self>);
+
+    /// Reads the page as it is with another pack, beside the one in use, which goes on undisturbed. Only
+    /// reads, and waits for nothing to appear.
+    ///
+    /// # Errors
+    /// Those of every call; `layout-broken` if a selector of that pack is none.
+    async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault>;
 }
 
 #[cfg(test)]

@@ -49,6 +49,15 @@ pub enum PackError {
         /// At least one.
         problems: Vec<PackProblem>,
     },
+    /// What is remembered of packs can't be read or written.
+    #[error("the versions of selector packs can't be kept in {}", path.display())]
+    Unkept {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// No such pack.
     #[error("there is no selector pack for the site {site}{}", nearest.as_ref().map_or_else(String::new, |n| format!(" (did you mean {n}?)")))]
     Unknown {
@@ -73,6 +82,7 @@ impl Fault for PackError {
     fn code(&self) -> Code {
         match self {
             Self::Unreadable { .. } | Self::Invalid { .. } => Code::PackInvalid,
+            Self::Unkept { .. } => Code::DataDirUnusable,
             Self::Unknown { .. } => Code::PackUnknown,
         }
     }

@@ -44,7 +44,7 @@ impl Library {
         };
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
+            if is_pack(&path) {
                 packs.insert(site_of(&path)?, PackSource::File(path));
             }
         }
@@ -55,7 +55,7 @@ impl Library {
     /// hides no other pack, and is told by [`Library::open`] where a pack is used.
     pub fn sites_of(folder: &Path) -> Vec<SiteId> {
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let packs = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        let packs = files.filter(|path| is_pack(path));
         let own = packs.filter_map(|path| site_of(&path).ok());
         let built_in = BUILT_IN.iter().filter_map(|(name, _)| name.parse().ok());
         built_in.chain(own).collect::<BTreeSet<SiteId>>().into_iter().collect()
@@ -72,7 +72,7 @@ impl Library {
     /// [`PackError`]: there is none, it can't be read, or it breaks rules.
     pub fn load(&self, site: &SiteId) -> Result<LoadedPack, PackError> {
         match self.packs.get(site) {
-            Some(PackSource::BuiltIn(text)) => parse_pack(site.clone(), &format!("{site}.toml (built in)"), text),
+            Some(PackSource::BuiltIn(text)) => parse_pack(site.clone(), &built_in_name(site), text),
             Some(PackSource::File(path)) => load_file(path),
             None => Err(PackError::Unknown { site: site.to_string(), nearest: self.nearest(site.as_str()) }),
         }
@@ -93,13 +93,29 @@ impl Library {
         }
     }
 
+    /// The pack of a site that is part of the program, if there is one.
+    pub fn built_in(site: &SiteId) -> Option<LoadedPack> {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == site.as_str())?;
+        parse_pack(site.clone(), &built_in_name(site), text).ok()
+    }
+
     fn nearest(&self, name: &str) -> Option<SiteId> {
         let nearest = self.packs.keys().min_by_key(|site| strsim::damerau_levenshtein(site.as_str(), name))?;
         (strsim::damerau_levenshtein(nearest.as_str(), name) <= 3).then(|| nearest.clone())
     }
 }
 
-fn site_of(path: &Path) -> Result<SiteId, PackError> {
+fn built_in_name(site: &SiteId) -> String {
+    format!("{site}.toml (built in)")
+}
+
+/// Whether a file is meant as a pack: hidden ones are what editors leave for a moment.
+pub(super) fn is_pack(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+pub(super) fn site_of(path: &Path) -> Result<SiteId, PackError> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     stem.parse().map_err(|error: crate::domain::IdError| PackError::Invalid {
         name: path.display().to_string(),
@@ -146,7 +162,7 @@ mod tests {
     #[test]
     fn a_file_that_is_no_pack_hides_no_site() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["mine.toml", "My Pack.toml", "notes.txt"] {
+        for name in ["mine.toml", "My Pack.toml", "notes.txt", ".#mine.toml"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let names = |folder: &Path| Library::sites_of(folder).iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -19,6 +19,13 @@ pub struct LoadedPack {
     pub pack: Pack,
     /// The first 12 hex digits of the content's BLAKE3 hash: the pack's version.
     pub hash: String,
+    /// The file's content, so that a version that proved itself can be kept.
+    pub text: String,
+}
+
+/// The version of a pack's text.
+pub fn version_of(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
 }
 
 /// Reads the text of a pack.
@@ -39,8 +46,7 @@ pub fn parse_pack(site: SiteId, name: &str, text: &str) -> Result<LoadedPack, Pa
         }
         return Err(invalid(problems));
     }
-    let hash = blake3::hash(text.as_bytes()).to_hex()[..12].to_owned();
-    Ok(LoadedPack { site, name: name.to_owned(), pack, hash })
+    Ok(LoadedPack { site, name: name.to_owned(), pack, hash: version_of(text), text: text.to_owned() })
 }
 
 fn type_problem(text: &str, error: &toml::de::Error) -> PackProblem {

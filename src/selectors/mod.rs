@@ -11,11 +11,15 @@
 //! | [`lint`] | rules that types can't hold: hosts, formats, brackets |
 //! | [`forbidden`] | words that belong to a control that writes |
 //! | [`library`] | the packs that are built in and the operator's own folder |
+//! | [`watch`] | what changes in that folder while the daemon runs |
+//! | [`board`] | which version of each pack is in use, and why another one is not |
+//! | [`versions`] | the versions that were in use, kept for going back |
 //! | [`schema`] | the JSON Schema that editors complete from |
 //!
 //! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
 //! only thing that is ever filled in.
 
+pub mod board;
 pub mod duration;
 pub mod error;
 pub mod forbidden;
@@ -27,9 +31,14 @@ pub mod pack;
 pub mod query;
 pub mod schema;
 pub mod scroll;
+pub mod versions;
+pub mod watch;
 
+pub use board::{Board, Standing};
 pub use error::{PackError, PackProblem};
 pub use library::{Library, PackSource};
 pub use load::{LoadedPack, parse_pack};
 pub use pack::Pack;
 pub use query::{Alternative, Query};
+pub use versions::{Versions, Why};
+pub use watch::{Candidate, PackChange, PackFolder, Watcher};

@@ -59,6 +59,10 @@ counters! {
     rows_left_out;
     /// Fields that only a later alternative of their selector matched.
     selector_fallbacks;
+    /// Times that an account went over to an edited pack.
+    packs_promoted;
+    /// Edited packs that were not taken.
+    packs_refused;
     /// Intervals that could not be seen.
     gaps_recorded;
     /// Events that every queue wanting them holds durably.

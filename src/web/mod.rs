@@ -23,6 +23,7 @@ mod guard;
 mod headline;
 mod health;
 mod metrics;
+mod packs;
 mod page;
 mod router;
 mod rows;
@@ -44,6 +45,7 @@ use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
 use crate::telemetry::Counters;
+use crate::selectors::Board;
 
 pub use error::WebError;
 pub use serve::{bind, serve};
@@ -79,6 +81,8 @@ pub struct WebState {
     pub workbook: Option<PathBuf>,
     /// Where a person finds the sheet.
     pub sheet: Option<String>,
+    /// Which packs are in use.
+    pub packs: Arc<Board>,
     /// What is known about the mirror, as far as this process writes it.
     pub mirror: watch::Receiver<MirrorState>,
 }

@@ -7,6 +7,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::headline::{Cause, Part};
+use super::packs::PackRow;
 use super::rows::{AccountRow, ConversationRow, Pill, QueueRow};
 use super::status::Status;
 use super::survey::LATEST;
@@ -27,6 +28,7 @@ struct Blank {
     part: Part,
     cause: Cause,
     account: AccountRow,
+    pack: PackRow,
     queue: QueueRow,
     conversation: ConversationRow,
     pill: Pill,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::WebState;
 use super::assets::revision;
 use super::headline::{Cause, Health, Part, judge};
+use super::packs::PackRow;
 use super::rows::{AccountRow, ConversationRow, QueueRow, Tone};
 use super::spending::Spending;
 use super::survey::{Reading, Survey};
@@ -45,6 +46,7 @@ pub(super) struct Status {
     pub spending: Option<Spending>,
     pub tiles: Tiles,
     pub accounts: Vec<AccountRow>,
+    pub packs: Vec<PackRow>,
     pub queues: Vec<QueueRow>,
     pub conversations: Vec<ConversationRow>,
     pub notes: Notes,
@@ -122,6 +124,7 @@ impl Status {
             spending: survey.purses.as_ref().ok().and_then(|purses| Spending::of_month(purses)),
             counts,
             accounts: listed(&survey.accounts, |status| AccountRow::new(status, survey.at)),
+            packs: state.packs.standings().iter().map(PackRow::from).collect(),
             queues: listed(&survey.depths, |depth| QueueRow::from(depth)),
             conversations: conversations(survey),
             notes: Notes::new(survey),

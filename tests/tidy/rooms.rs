@@ -18,6 +18,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("indicatif", &["cli/"]),
     ("lapin", &["bus/rabbitmq/"]),
     ("mongodb", &["store/mongo/"]),
+    ("notify", &["selectors/"]),
     ("regex", &["selectors/", "ai/", "telemetry/"]),
     ("metrics", &["telemetry/metrics/"]),
     ("metrics_exporter_prometheus", &["telemetry/metrics/"]),

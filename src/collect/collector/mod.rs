@@ -7,7 +7,11 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 mod entering;
+mod packs;
 mod telling;
+mod trying;
+
+pub use self::packs::{Offers, Packs};
 
 use self::telling::sentence;
 use super::account::Account;
@@ -76,6 +80,8 @@ pub struct Collector {
     pub settings: CollectorSettings,
     /// What was last told.
     pub status: Mutex<Option<AccountStatus>>,
+    /// Packs that change.
+    pub packs: Packs,
 }
 
 impl Collector {
@@ -104,31 +110,41 @@ impl Collector {
     }
 
     /// Passes until the stop, each `pass_interval` after the one before. A fault that a human must
-    /// mend parks the account; the task then only waits for the stop.
+    /// mend parks the account; the task then only waits for the stop, or for a pack that mends it.
+    /// Ends too when the account is to go on with another pack ([`Collector::promoted`]).
     pub async fn run(&self) {
         let mut failures = 0;
         while !self.is_over() {
             let begun = Instant::now();
-            let Err(fault) = self.session().await else { break };
-            if self.is_over() {
+            let outcome = self.session().await;
+            if self.is_over() || self.is_promoted() {
                 break;
             }
+            let Err(fault) = outcome else {
+                if self.try_alone().await {
+                    break;
+                }
+                continue;
+            };
             // A session that worked for a while has earned a fresh count.
             failures = if begun.elapsed() > ENDLESS.ceiling(u32::MAX).unwrap_or_default() { 1 } else { failures + 1 };
             let wait = ENDLESS.delay_for(failures, fault.class(), fastrand::f64());
             self.tell_fault(&fault, wait, LONG).await;
-            match wait {
-                Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
+            let is_mended = match wait {
+                Some(wait) if fault.class().is_retryable() => self.rest(wait, fault.code()).await,
                 _ => {
                     if fault.scope() == Scope::Process {
                         self.lifecycle.stop_over(fault.code());
                     }
-                    self.held.stop.cancelled().await;
+                    self.park(fault.code()).await
                 }
+            };
+            if is_mended {
+                break;
             }
         }
         // What a human must do stays true while nobody runs; and an account that was lost is another's now.
-        if self.lifecycle.is_stopping() && !self.is_parked() {
+        if self.lifecycle.is_stopping() && !self.is_parked() && !self.is_promoted() {
             self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
         }
     }
@@ -150,11 +166,50 @@ impl Collector {
             .unwrap_or(LONG)
             .max(SignedDuration::from_mins(10));
         while !self.is_over() {
+            if self.try_offer(page).await? {
+                return Ok(());
+            }
             let summary = self.pass(page, Depth::News).await?;
             self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
-            self.sleep(self.settings.pass_interval).await;
+            self.sleep_or_offer(self.settings.pass_interval, false).await;
         }
         Ok(())
+    }
+
+    /// Waits to try again. True if a pack came meanwhile that mends the fault.
+    async fn rest(&self, wait: Duration, code: Code) -> bool {
+        if !packs::is_of_layout(code) {
+            self.sleep(wait).await;
+            return false;
+        }
+        self.sleep_or_offer(wait, true).await;
+        !self.is_over() && self.try_alone().await
+    }
+
+    /// Waits for the stop. True if a pack came that mends the fault.
+    async fn park(&self, code: Code) -> bool {
+        if !packs::is_of_layout(code) {
+            self.held.stop.cancelled().await;
+        }
+        while !self.is_over() {
+            // Cancel-safe: neither arm holds anything.
+            tokio::select! {
+                () = self.held.stop.cancelled() => (),
+                () = self.offered(true) => if self.try_alone().await {
+                    return true;
+                },
+            }
+        }
+        false
+    }
+
+    /// Waits, unless the stop or a pack to try comes. Cancel-safe: no arm holds anything.
+    async fn sleep_or_offer(&self, wait: Duration, alone: bool) {
+        tokio::select! {
+            () = self.held.stop.cancelled() => (),
+            () = self.offered(alone) => (),
+            () = tokio::time::sleep(wait) => (),
+        }
     }
 
     async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {

@@ -6,6 +6,7 @@
 //! | [`collect`] | accounts, passes, conversations, selectors, gaps |
 //! | [`deliveries`] | what becomes of the deliveries of a queue |
 //! | [`economy`] | what analyses cost, and which were saved |
+//! | [`packs`] | selector packs that change while the daemon runs |
 //! | [`pipeline`] | publishing, archive, analysis, mirror |
 //! | [`program`] | browser, HTTP, start and stop |
 //!
@@ -17,6 +18,7 @@ pub mod ai;
 pub mod collect;
 pub mod deliveries;
 pub mod economy;
+pub mod packs;
 pub mod pipeline;
 pub mod program;
 
@@ -27,6 +29,7 @@ pub use collect::{
 };
 pub use deliveries::{BatchTakenApart, ConsumerBackedOff, DeliveriesDone, DeliveryDead, DeliveryRetried};
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
+pub use packs::{PackFolderAway, PackPromoted, PackRefused, PackStoodIn, PacksUnkept};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, DeadLettersDropped, DeadLettersReplayed, EventPublished, MirrorFailed,
     MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised, StoppedOverFault,

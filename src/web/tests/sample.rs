@@ -19,6 +19,8 @@ use crate::ports::{
     Archived, Backlog, Budgets, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, Draw, DueConversation,
     DueRule, MessageRange, Outgoing, Queue, QueueDepth, Reservation, Reserved, Store, StoredMessage,
 };
+use crate::selectors::versions;
+use crate::selectors::{Board, Library, LoadedPack, Why};
 use crate::web::WebState;
 use crate::web::spending::PurseReading;
 use crate::web::survey::Survey;
@@ -209,8 +211,25 @@ pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
         version: "1.2.3",
         workbook: Some("/var/lib/chatferry/summaries.xlsx".into()),
         sheet: Some("https://docs.google.com/spreadsheets/d/x/edit".to_owned()),
+        packs: Arc::new(packs()),
         mirror: tokio::sync::watch::Sender::default().subscribe(),
     }
+}
+
+/// A site whose pack in use has a refused edit beside it; on a disk that takes nothing.
+fn packs() -> Board {
+    let (board, site) = (Board::new("/dev/null/packs".into()), "demo".parse().unwrap());
+    let pack = Library::built_in(&site).unwrap();
+    board.activate(&LoadedPack { hash: "0123456789ab".to_owned(), ..pack }, ago(7_200), Why::Start).unwrap_err();
+    let reasons = vec!["messages.row matches nothing in a conversation that does not say it is empty".to_owned()];
+    let refused = versions::Refused {
+        hash: "ba9876543210".to_owned(),
+        at: ago(60),
+        account: Some("demo/default".to_owned()),
+        reasons,
+    };
+    board.refuse(&site, refused).unwrap_err();
+    board
 }
 
 pub fn account(label: &str, state: AccountState) -> AccountStatus {
