@@ -1,7 +1,8 @@
-"""Proves that the unit tests of the alert rules can fail: turns one comparison of each alert around, in a
-copy, and expects promtool to notice.
+"""Proves that the unit tests of the alert rules can fail: turns each comparison of each alert around, one at a
+time and in a copy, and expects promtool to notice.
 
-    mutated_rules.py FOLDER      FOLDER: deploy/prometheus, with rules/ and tests/
+    mutated_rules.py FOLDER [PER_FILE]      FOLDER: deploy/prometheus, with rules/ and tests/. PER_FILE: how many
+                                            alerts of each file; all, if it is not given
 
 It must never change the folder itself.
 """
@@ -22,13 +23,14 @@ def alerts(text):
         yield match.group(1), match.start(2), match.end(2)
 
 
-def mutated(text, start, end):
-    """The text with the first comparison of this expression turned around, or None if it has none."""
-    found = re.search(r"(?<= )(>=|==|>|<)(?= )", text[start:end])
-    if found is None:
-        return None
-    at = start + found.start()
-    return text[:at] + TURNED[found.group()] + text[at + len(found.group()) :]
+def mutants(text, start, end):
+    """The text once for each comparison of this expression, with that one turned around."""
+    for found in re.finditer(r"(?<= )(>=|==|>|<)(?= )", text[start:end]):
+        at = start + found.start()
+        yield text[:at] + TURNED[found.group()] + text[at + len(found.group()) :]
+    if "absent(" in text[start:end]:
+        # Without its function the alert is the opposite of itself.
+        yield text[:start] + text[start:end].replace("absent(", "(") + text[end:]
 
 
 def tests_fail(folder, name):
@@ -39,25 +41,24 @@ def tests_fail(folder, name):
 
 
 source = pathlib.Path(sys.argv[1])
+per_file = int(sys.argv[2]) if len(sys.argv) > 2 else None
 survived, killed = [], 0
 with tempfile.TemporaryDirectory() as temporary:
     copy = pathlib.Path(temporary) / "copy"
     shutil.copytree(source, copy)
     for rules in sorted((copy / "rules").glob("*.yml")):
         whole = rules.read_text()
-        for name, start, end in alerts(whole):
-            changed = mutated(whole, start, end)
-            if changed is None:
-                # absent(): without its function the alert is the opposite of itself.
-                changed = whole[:start] + whole[start:end].replace("absent(", "(") + whole[end:]
-            if changed == whole:
+        for name, start, end in list(alerts(whole))[:per_file]:
+            tried = list(mutants(whole, start, end))
+            if not tried:
                 sys.exit(f"{name}: nothing in it could be turned around")
-            rules.write_text(changed)
-            if tests_fail(copy, rules.name):
-                killed += 1
-            else:
-                survived.append(name)
+            for number, changed in enumerate(tried, 1):
+                rules.write_text(changed)
+                if tests_fail(copy, rules.name):
+                    killed += 1
+                else:
+                    survived.append(f"{name} ({number})")
         rules.write_text(whole)
 if survived or not killed:
     sys.exit(f"the tests do not notice when these are turned around: {', '.join(survived) or 'none was tried'}")
-print(f"alert rules: {killed} turned around one at a time, each noticed")
+print(f"alert rules: {killed} comparisons turned around one at a time, each noticed")
