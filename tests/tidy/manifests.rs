@@ -78,9 +78,11 @@ fn every_value_that_a_template_reads_has_a_default_and_is_read() {
     none_of(&without.collect::<Vec<_>>(), "deploy/helm/chatferry/values.yaml does not hold it.");
     // A component's values are handed to the template of pods as a whole.
     let components = ["collect", "archive", "analyze", "mirror"];
-    let unread = whole.as_object().unwrap().keys().filter(|name| {
-        !components.contains(&name.as_str()) && !read.iter().any(|path| path[0] == **name)
-    });
+    let unread = whole
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| !components.contains(&name.as_str()) && !read.iter().any(|path| path[0] == **name));
     none_of(&unread.cloned().collect::<Vec<_>>(), "No template reads it.");
 }
 
@@ -91,7 +93,8 @@ fn staging_and_production_change_only_what_there_is() {
         let mut changed = Vec::new();
         paths(&values(name), &[], &mut changed);
         assert!(!changed.is_empty());
-        let slips = changed.iter().filter(|path| !holds(&whole, path)).map(|path| format!("{name}: {}", path.join(".")));
+        let slips =
+            changed.iter().filter(|path| !holds(&whole, path)).map(|path| format!("{name}: {}", path.join(".")));
         none_of(&slips.collect::<Vec<_>>(), "deploy/helm/chatferry/values.yaml does not hold it.");
     }
 }
@@ -108,7 +111,10 @@ fn the_unit_waits_longer_than_the_drain_and_keeps_its_hands_off() {
     assert!(stop >= drain.parse::<u64>().unwrap() + 10);
     assert_eq!(all("RestartPreventExitStatus"), ["75 78"], "src/cli/exit.rs");
     assert_eq!(all("RestrictNamespaces"), ["user net pid"], "Chromium's sandbox");
-    assert_eq!((all("Type"), all("KillMode"), all("LimitCORE")), (vec!["notify".into()], vec!["mixed".into()], vec!["0".into()]));
+    assert_eq!(
+        (all("Type"), all("KillMode"), all("LimitCORE")),
+        (vec!["notify".into()], vec!["mixed".into()], vec!["0".into()])
+    );
     let code: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(!code.iter().any(|line| line.starts_with("MemoryDenyWriteExecute")), "V8 compiles at run time");
     assert!(!code.iter().any(|line| line.starts_with("Environment=") && line.contains("PASSWORD")), "a password");
@@ -126,7 +132,10 @@ fn workflows_have_the_least_rights_and_name_their_versions() {
                 found.push(format!("{name}: {what}"));
             }
         };
-        must(workflow["permissions"] == serde_json::json!({ "contents": "read" }), "more rights than reading".to_owned());
+        must(
+            workflow["permissions"] == serde_json::json!({ "contents": "read" }),
+            "more rights than reading".to_owned(),
+        );
         for (job, body) in workflow["jobs"].as_object().unwrap() {
             must(body["timeout-minutes"].is_u64(), format!("{job} may run for ever"));
             for step in body["steps"].as_array().unwrap() {

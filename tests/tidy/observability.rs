@@ -14,8 +14,24 @@ use super::source::{files, text};
 const OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
 
 /// Words of PromQL that stand where a metric could.
-const WORDS: [&str; 12] = [
-    "and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset", "inf",
+const WORDS: [&str; 17] = [
+    "and",
+    "or",
+    "unless",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "bool",
+    "offset",
+    "inf",
+    "sum",
+    "max",
+    "min",
+    "avg",
+    "count",
 ];
 
 /// Names and their labels: those of the list (histograms in their three forms), and recorded ones, whose
@@ -116,7 +132,12 @@ fn metrics(query: &str) -> Vec<(String, Vec<String>)> {
                 if next == Some('{') {
                     let rest: String = chars[end..].iter().collect();
                     let inside = rest.trim_start().trim_start_matches('{').split('}').next().unwrap().to_owned();
-                    labels = inside.split(',').map(|one| one.chars().take_while(|c| is_name(*c) || *c == ' ').collect::<String>().trim().to_owned()).collect();
+                    labels = inside
+                        .split(',')
+                        .map(|one| {
+                            one.chars().take_while(|c| is_name(*c) || *c == ' ').collect::<String>().trim().to_owned()
+                        })
+                        .collect();
                 }
                 found.push((name, labels));
             }
@@ -149,7 +170,9 @@ fn faults(query: &str, known: &Known) -> Vec<String> {
     }
     let any: BTreeSet<&String> = used.iter().filter_map(|(name, _)| known.get(name)).flatten().collect();
     let listed = lists(query, &["by", "without", "on", "ignoring"]);
-    found.extend(listed.iter().filter(|label| !any.contains(label)).map(|label| format!("no label {label} in: {query}")));
+    found.extend(
+        listed.iter().filter(|label| !any.contains(label)).map(|label| format!("no label {label} in: {query}")),
+    );
     found
 }
 
@@ -202,7 +225,9 @@ fn every_rule_uses_metrics_and_labels_that_exist() {
     let mut found = Vec::new();
     for (path, rule) in rules() {
         let name = rule["alert"].as_str().or_else(|| rule["record"].as_str()).unwrap();
-        found.extend(faults(rule["expr"].as_str().unwrap(), &known).into_iter().map(|why| format!("{path}: {name}: {why}")));
+        found.extend(
+            faults(rule["expr"].as_str().unwrap(), &known).into_iter().map(|why| format!("{path}: {name}: {why}")),
+        );
     }
     none_of(&found, "deploy/prometheus/metrics.txt lists what exists.");
 }
@@ -225,22 +250,32 @@ fn every_panel_says_what_it_shows() {
     let read = dashboards();
     assert_eq!(read.len(), 5);
     let found = read.iter().flat_map(|(path, one)| slips(one).into_iter().map(move |why| format!("{path}: {why}")));
-    none_of(&found.collect::<Vec<_>>(), "A title, a description that is a sentence, a unit, the data source as a variable.");
+    none_of(
+        &found.collect::<Vec<_>>(),
+        "A title, a description that is a sentence, a unit, the data source as a variable.",
+    );
 }
 
 #[test]
 fn every_metric_is_shown_somewhere() {
     let shown: BTreeSet<String> = dashboards()
         .iter()
-        .flat_map(|(_, one)| panels(one).flat_map(|panel| panel["targets"].as_array().unwrap()).cloned().collect::<Vec<_>>())
+        .flat_map(|(_, one)| {
+            panels(one).flat_map(|panel| panel["targets"].as_array().unwrap()).cloned().collect::<Vec<_>>()
+        })
         .map(|target| target["expr"].as_str().unwrap().to_owned())
         .chain(rules().into_iter().map(|(_, rule)| rule["expr"].as_str().unwrap().to_owned()))
         .flat_map(|query| metrics(&query))
-        .map(|(name, _)| ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned())
+        .map(|(name, _)| {
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
+        })
         .collect();
     let list = text("deploy/prometheus/metrics.txt");
     let names = list.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(' ').next().unwrap());
-    none_of(&names.filter(|name| !shown.contains(*name)).map(str::to_owned).collect::<Vec<_>>(), "Nobody looks at it: show it.");
+    none_of(
+        &names.filter(|name| !shown.contains(*name)).map(str::to_owned).collect::<Vec<_>>(),
+        "Nobody looks at it: show it.",
+    );
 }
 
 #[test]
@@ -253,7 +288,8 @@ fn every_alert_has_its_section_in_the_runbook_and_its_tests() {
     let mut found = Vec::new();
     for section in document.split("\n## ").skip(1) {
         let name = section.lines().next().unwrap();
-        let missing = ["**Means.**", "**Look.**", "**You.**", "**Over.**"].into_iter().filter(|part| !section.contains(part));
+        let missing =
+            ["**Means.**", "**Look.**", "**You.**", "**Over.**"].into_iter().filter(|part| !section.contains(part));
         found.extend(missing.map(|part| format!("docs/runbook-alerts.md, {name}: no {part}")));
     }
     let tests: Vec<Value> = files("deploy/prometheus/tests", ".yml").iter().map(|path| yaml(path)).collect();
@@ -281,7 +317,8 @@ fn every_alert_has_its_section_in_the_runbook_and_its_tests() {
         must(section.contains(&severity), "the runbook gives another severity");
         let expected = |fires: bool| {
             of_tests.iter().any(|test| {
-                test["alertname"] == name && test["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty() == fires)
+                test["alertname"] == name
+                    && test["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty() == fires)
             })
         };
         must(expected(true), "no test in which it fires");
