@@ -318,7 +318,7 @@ fn every_alert_has_its_section_in_the_runbook_and_its_tests() {
         let expected = |fires: bool| {
             of_tests.iter().any(|test| {
                 test["alertname"] == name
-                    && test["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty() == fires)
+                    && test["exp_alerts"].as_array().is_some_and(|alerts| alerts.is_empty() != fires)
             })
         };
         must(expected(true), "no test in which it fires");
