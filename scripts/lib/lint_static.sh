@@ -62,7 +62,7 @@ lint_systemd() {
     systemd-analyze security --offline=true --no-pager --threshold=45 "$place/bare/chatferry.service"
 }
 
-# lint_alerts [PER_FILE] : PER_FILE: how many alerts of each file are turned around; all, if it is not given.
+# lint_alerts [PER_FILE] : PER_FILE: how many comparisons of each file are turned around; all, if it is not given.
 lint_alerts() {
   promtool check config deploy/prometheus/prometheus.yml
   promtool check rules deploy/prometheus/rules/*.yml

@@ -2,7 +2,7 @@
 time and in a copy, and expects promtool to notice.
 
     mutated_rules.py FOLDER [PER_FILE]      FOLDER: deploy/prometheus, with rules/ and tests/. PER_FILE: how many
-                                            alerts of each file; all, if it is not given
+                                            comparisons of each file; all, if it is not given
 
 It must never change the folder itself.
 """
@@ -33,9 +33,9 @@ def mutants(text, start, end):
         yield text[:start] + text[start:end].replace("absent(", "(") + text[end:]
 
 
-def tests_fail(folder, name):
-    """Whether promtool finds fault with the tests that load this file of rules."""
-    tests = [str(path) for path in (folder / "tests").glob("*.yml") if f"rules/{name}\n" in path.read_text()]
+def tests_fail(folder, alert):
+    """Whether promtool finds fault with the files of tests that name this alert."""
+    tests = [str(path) for path in (folder / "tests").glob("*.yml") if f"alertname: {alert}\n" in path.read_text()]
     ran = subprocess.run(["promtool", "test", "rules", *tests], capture_output=True, text=True)
     return ran.returncode != 0 and "FAILED" in ran.stdout + ran.stderr
 
@@ -48,16 +48,18 @@ with tempfile.TemporaryDirectory() as temporary:
     shutil.copytree(source, copy)
     for rules in sorted((copy / "rules").glob("*.yml")):
         whole = rules.read_text()
-        for name, start, end in list(alerts(whole))[:per_file]:
-            tried = list(mutants(whole, start, end))
-            if not tried:
+        tried = []
+        for name, start, end in alerts(whole):
+            own = [(f"{name} ({number})", name, text) for number, text in enumerate(mutants(whole, start, end), 1)]
+            if not own:
                 sys.exit(f"{name}: nothing in it could be turned around")
-            for number, changed in enumerate(tried, 1):
-                rules.write_text(changed)
-                if tests_fail(copy, rules.name):
-                    killed += 1
-                else:
-                    survived.append(f"{name} ({number})")
+            tried += own
+        for label, name, changed in tried[:per_file]:
+            rules.write_text(changed)
+            if tests_fail(copy, name):
+                killed += 1
+            else:
+                survived.append(label)
         rules.write_text(whole)
 if survived or not killed:
     sys.exit(f"the tests do not notice when these are turned around: {', '.join(survived) or 'none was tried'}")
