@@ -21,6 +21,10 @@ mod files;
 mod generated;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/manifests.rs"]
+mod manifests;
+#[path = "tidy/observability.rs"]
+mod observability;
 #[path = "tidy/packs.rs"]
 mod packs;
 #[path = "tidy/rooms.rs"]
