@@ -1,5 +1,6 @@
 //! Rows as the page shows them → messages with authors, times, directions and keys. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -85,8 +86,8 @@ impl Reader<'_> {
             let key = match &draft.native_id {
                 Some(id) => MessageKey::native(&self.conversation.key, id),
                 None => {
-                    let (author, text) = (draft.author.expose(), draft.text.expose());
-                    let likeness = Likeness { author, direction: draft.direction, sent_at_ms, text };
+                    let (author, text) = (draft.author.expose(), composed(draft.text.expose()));
+                    let likeness = Likeness { author, direction: draft.direction, sent_at_ms, text: &text };
                     keys.next(&self.conversation.key, likeness)
                 }
             };
@@ -174,10 +175,15 @@ struct Carried {
     time: Option<(Timestamp, Precision)>,
 }
 
-/// Line breaks as `\n`, composed letters: what makes two readings of one text equal.
+/// Line breaks as `\n`; else as it was written.
 fn normal_text(text: &str) -> Text {
-    let unix = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() };
-    if unicode_normalization::is_nfc(&unix) { Text::new(unix) } else { Text::new(unix.nfc().collect::<String>()) }
+    Text::new(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() })
+}
+
+/// Composed letters, so that a page that spells one text two ways still shows one message. For names only:
+/// what is stored stays as it was written.
+fn composed(text: &str) -> Cow<'_, str> {
+    if unicode_normalization::is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// What is new in a reading, and what changed.
@@ -336,7 +342,9 @@ mod tests {
         let resolved = resolve(&pack, &[empty, picture, row(Some("Mia"), None, "e\u{301}\r\nx")], true);
         assert_eq!(resolved.unreadable, 1);
         assert_eq!(resolved.messages.len(), 2);
-        assert_eq!(resolved.messages[1].text.expose(), "\u{e9}\nx");
+        assert_eq!(resolved.messages[1].text.expose(), "e\u{301}\nx", "as it was written");
+        let composed = resolve(&pack, &[row(Some("Mia"), None, "\u{e9}\nx")], true);
+        assert_eq!(composed.messages[0].key, resolved.messages[1].key, "two spellings of one message");
     }
 
     #[test]
