@@ -49,6 +49,8 @@ pub struct Glance {
     pub thread: bool,
     /// The open conversation says that it is empty.
     pub thread_empty: bool,
+    /// The open conversation says that it has older messages.
+    pub more: bool,
     /// Proof that we are logged in.
     pub logged_in: bool,
     /// The site refused the credentials.
