@@ -30,7 +30,10 @@
   const scrub = (text, kept) => {
     const trimmed = text.trim();
     if (trimmed === "" || keptPhrases.has(trimmed)) return text;
-    for (const [raw, shifted] of instead) if (trimmed.includes(raw)) return text.replace(raw, shifted);
+    // Only the time itself is taken over; a message that mentions one is a message.
+    for (const [raw, shifted] of instead) {
+      if (trimmed.includes(raw)) return text.split(raw).map((part) => scrub(part, kept)).join(shifted);
+    }
     const within = trimmed.split(/\s+/u).length > 4 ? trimmed : "";
     return text
       .replace(/[\p{L}\p{M}]+|\p{N}+/gu, (word) => (kept.has(word) ? word : pseudonym(word, within)))

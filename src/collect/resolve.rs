@@ -52,6 +52,10 @@ pub struct Resolved {
     pub messages: Vec<Message>,
     /// Rows that hold neither text nor attachment, or lack an id that the pack requires.
     pub unreadable: u64,
+    /// Messages whose time stands there in a form that the pack does not know.
+    pub untimed: u64,
+    /// Date separators of which no date could be read.
+    pub undated: u64,
 }
 
 impl Reader<'_> {
@@ -70,10 +74,13 @@ impl Reader<'_> {
         let mut first_time = None;
         for row in rows {
             if let Some(raw) = &row.separator {
-                carried.day = self.separator_day(raw).or(carried.day);
+                let day = self.separator_day(raw);
+                resolved.undated += u64::from(day.is_none());
+                carried.day = day.or(carried.day);
                 continue;
             }
             let draft = self.draft(row, &mut carried);
+            resolved.untimed += u64::from(self.is_untimed(row, draft.as_ref(), &carried));
             if !from_start && !self.is_anchored(&carried) {
                 continue;
             }
@@ -155,10 +162,19 @@ impl Reader<'_> {
             carried.time = Some((moment.at, moment.precision));
             return (Some(moment.at), moment.precision);
         }
-        match carried.time.filter(|_| rule.at.carry) {
+        // A time that stands there and can't be read is no reason to take another one's.
+        let is_bare = row.sent_at.as_deref().is_none_or(str::is_empty);
+        match carried.time.filter(|_| rule.at.carry && is_bare) {
             Some((at, precision)) => (Some(at), precision),
             None => (None, Precision::Unknown),
         }
+    }
+
+    /// A time that is there and could not be read. One without a date before the first separator is none yet.
+    fn is_untimed(&self, row: &ThreadRow, draft: Option<&Message>, carried: &Carried) -> bool {
+        let is_written = row.sent_at.as_ref().is_some_and(|raw| !raw.is_empty());
+        let needs_day = self.pack.messages.separator.is_some() && carried.day.is_none();
+        is_written && !needs_day && draft.is_some_and(|draft| draft.sent_at.is_none())
     }
 
     fn separator_day(&self, raw: &Text) -> Option<Date> {
@@ -182,7 +198,7 @@ fn normal_text(text: &str) -> Text {
 
 /// Composed letters, so that a page that spells one text two ways still shows one message. For names only:
 /// what is stored stays as it was written.
-fn composed(text: &str) -> Cow<'_, str> {
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
     if unicode_normalization::is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 

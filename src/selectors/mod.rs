@@ -12,6 +12,7 @@
 //! | [`forbidden`] | words that belong to a control that writes |
 //! | [`library`] | the packs that are built in and the operator's own folder |
 //! | [`schema`] | the JSON Schema that editors complete from |
+//! | [`reference`] | every key with its meaning, generated from the same types |
 //!
 //! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
 //! only thing that is ever filled in.
@@ -25,6 +26,7 @@ pub mod load;
 pub mod moment;
 pub mod pack;
 pub mod query;
+pub mod reference;
 pub mod schema;
 pub mod scroll;
 
