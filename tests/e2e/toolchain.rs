@@ -26,7 +26,7 @@ async fn a_recording_proves_the_pack_and_holds_no_word_of_the_chats() {
             truth.iter().flat_map(|m| m.text.split_whitespace()).filter(|word| word.chars().count() > 5).collect();
         private
             .extend(truth.iter().flat_map(|m| [m.conversation_title.as_str(), m.author.as_str(), &m.conversation_id]));
-        private.extend(truth.iter().filter_map(|m| m.native_id.as_deref()));
+        private.extend(truth.iter().map(|m| m.native_id.as_str()));
         private.extend([Site::username(), Site::password()]);
         private.retain(|word| word.chars().count() > 3);
         assert!(private.len() > 50);
