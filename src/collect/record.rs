@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use regex::Regex;
 
 use super::collector::Collector;
 use super::reading::{PageReading, read_page};
@@ -130,8 +129,31 @@ fn keep_words(pack: &Pack, vocabulary: &mut Vocabulary) {
     }
 }
 
-/// The words of a selector or pattern as the copy counts them: runs of letters.
-fn words(source: &str) -> Vec<String> {
-    let Ok(word) = Regex::new(r"[\p{L}\p{M}]+|\p{N}+") else { return Vec::new() };
-    word.find_iter(source).map(|found| found.as_str().to_owned()).collect()
+/// The words of a selector or pattern as the copy counts them: runs of letters, runs of digits.
+fn words(source: &str) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut word = String::new();
+    for c in source.chars().chain([' ']) {
+        let is_same_kind = word.chars().next_back().is_some_and(|last| last.is_numeric() == c.is_numeric());
+        if !c.is_alphanumeric() || !is_same_kind {
+            words.insert(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.push(c);
+        }
+    }
+    words.remove("");
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_runs_of_letters_or_of_digits() {
+        let found: Vec<String> = words("#chat .msg-2[data-type=\"message\"]").into_iter().collect();
+        assert_eq!(found, ["2", "chat", "data", "message", "msg", "type"]);
+        assert_eq!(words("a1b"), ["1", "a", "b"].map(str::to_owned).into());
+    }
 }
