@@ -326,6 +326,8 @@
    *  document; the slow tick is for what changes without one (shadow roots, styles). */
   const until = (test, ms) => new Promise((resolve) => {
     if (test()) return resolve(true);
+    // Without a wait no timer is needed; in a saved page, whose scripts are off, none would ever ring.
+    if (ms <= 0) return resolve(false);
     let queued = false;
     const finish = (value) => {
       observer.disconnect();
