@@ -4,8 +4,9 @@
 // one of the same shape, drawn at random for this one copy: the same word becomes the same word again, so that an id
 // in a link still equals the id in an attribute, and nothing leads back. What is kept word for word is what the pack
 // itself says (it is no secret), and attributes that are the page's own vocabulary.
-({ words, phrases, textWords, times, keepSides }) => {
+(keep) => {
   "use strict";
+  const { words, phrases, textWords, times, keepSides } = keep;
   const KEPT = new Set(["class", "type", "role", "rel", "method", "dir", "lang", "hidden", "disabled", "checked", "selected", "open",
     "tabindex", "colspan", "rowspan", "autocomplete", "contenteditable", "readonly", "required"]);
   const DROPPED = new Set(["SCRIPT", "NOSCRIPT", "TEMPLATE", "STYLE", "LINK", "BASE", "META", "IFRAME", "FRAME", "OBJECT", "EMBED", "SOURCE", "TRACK"]);
