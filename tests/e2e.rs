@@ -27,5 +27,9 @@ mod packs;
 mod probing;
 #[path = "e2e/read_only.rs"]
 mod read_only;
+#[path = "e2e/toolchain.rs"]
+mod toolchain;
 #[path = "e2e/trouble.rs"]
 mod trouble;
+#[path = "e2e/verdicts.rs"]
+mod verdicts;

@@ -94,3 +94,26 @@ fetch_mongod() {
 need_rabbitmq() {
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
 }
+
+# need_thelounge : a chat application that nobody here wrote, for tests/sites: The Lounge from npm, by the
+# checksums of its lock file and without install scripts, and ngIRCd from Debian.
+need_thelounge() {
+  PATH=$PATH:/usr/sbin command -v ngircd >/dev/null || need_packages ngircd
+  local from=tests/sites/thelounge cache=target/cache/thelounge
+  if cmp -s "$from/package-lock.json" "$cache/package-lock.json"; then
+    return
+  fi
+  command -v npm >/dev/null || need_packages npm
+  echo "fetching The Lounge 4.5.2 and Node 22 (250 MB unpacked) with npm into $cache" >&2
+  rm -rf "$cache.new"
+  mkdir -p "$cache.new"
+  cp "$from/package.json" "$from/package-lock.json" "$cache.new/"
+  if ! npm ci --prefix "$cache.new" --omit=dev --ignore-scripts --no-audit --no-fund >"$cache.new/npm.log" 2>&1; then
+    tail -20 "$cache.new/npm.log" >&2
+    echo "missing: The Lounge. Make its npm packages reachable, or set CHATFERRY_SITES=off to leave its tests out." >&2
+    exit 1
+  fi
+  # Renamed at the end: what lies under the final name is whole.
+  rm -rf "$cache"
+  mv "$cache.new" "$cache"
+}

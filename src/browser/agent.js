@@ -234,7 +234,7 @@
     return {
       login: sees(Q.login), loading: sees(Q.loading), list: sees(Q.list), list_empty: sees(Q.listEmpty),
       thread: sees(Q.thread), thread_empty: sees(Q.threadEmpty), logged_in: sees(Q.loggedIn), bad_credentials: sees(Q.bad),
-      challenge: sees(Q.challenge), locked: sees(Q.locked), opened: openedId(),
+      challenge: sees(Q.challenge), locked: sees(Q.locked), opened: openedId(), more: sees(scrolls.history.more),
       status: performance.getEntriesByType("navigation")[0]?.responseStatus ?? 0,
     };
   };
@@ -326,6 +326,8 @@
    *  document; the slow tick is for what changes without one (shadow roots, styles). */
   const until = (test, ms) => new Promise((resolve) => {
     if (test()) return resolve(true);
+    // Without a wait no timer is needed; in a saved page, whose scripts are off, none would ever ring.
+    if (ms <= 0) return resolve(false);
     let queued = false;
     const finish = (value) => {
       observer.disconnect();
@@ -429,10 +431,12 @@
     }
     const arrived = () => (signature(which) !== before && !sees(plan.loading)) || (!plan.virtualised && isAtEnd(plan));
     // Many sites load only on a scroll event, and pass one over that comes while they are busy: so go
-    // away from the edge and come back, now and then, as a person would.
+    // away from the edge and come back, now and then, as a person would. So far away that what stands at the
+    // edge leaves the view, and for two frames: pages watch it, and are told only after a frame was drawn.
     const nudge = async () => {
       const there = box.scrollTop;
-      box.scrollTop = there - sign * Math.max(40, 0.1 * box.clientHeight);
+      box.scrollTop = there - sign * Math.max(40, (plan.virtualised ? 0.1 : 1) * box.clientHeight);
+      await frame();
       await frame();
       box.scrollTop = plan.virtualised && !atEdge() ? there : sign * FAR;
       // What a virtualised page drew on the way is no news: it may draw what was there before.

@@ -21,6 +21,7 @@ use super::tab::Tab;
 use crate::fault::AnyFault;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, TrialReport, Until,
+    Vocabulary,
 };
 use crate::selectors::{Alternative, LoadedPack, Pack, Query, lint};
 use crate::telemetry::occurrences::BrowserEnded;
@@ -28,6 +29,8 @@ use crate::telemetry::{Counters, Occurrence};
 
 /// The page agent's source.
 const AGENT: &str = include_str!("agent.js");
+/// What makes a copy of a page that may be kept.
+const SCRUB: &str = include_str!("scrub.js");
 /// Reading ten thousand messages takes a tenth of a second; a slow machine may take far longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -267,6 +270,12 @@ impl SitePage for ChromiumPage {
         let frame = self.tab.main_frame(STEP).await?;
         self.tab.execute(STEP, SetDocumentContentParams::new(frame, html), READ_TIMEOUT).await?;
         Ok(())
+    }
+
+    async fn scrubbed(&self, keep: &Vocabulary) -> Result<String, AnyFault> {
+        const STEP: &str = "copying the page";
+        let expression = format!("({SCRUB})({})", json!(keep));
+        Ok(self.tab.evaluate_beside(STEP, expression, READ_TIMEOUT).await?)
     }
 
     fn kill(&self) {

@@ -1,22 +1,29 @@
-//! `selectors check | probe | schema | versions | rollback`: the operator's tools.
+//! `selectors check | probe | record | test | diff | schema | docs | versions | rollback`: the operator's tools.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`pages`] | the live pages and saved ones, each opened and closed for one tool |
+//! | [`fixture`] | a page with the rows that it must give, and how two readings differ |
+//! | [`recording`], [`testing`], [`comparing`] | `record`, `test`, `diff` |
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::json;
 
+mod comparing;
+mod fixture;
+mod pages;
+mod recording;
+mod testing;
+
 use super::exit::{self, Failure};
 use super::{configured, out, packs};
-use crate::app::{self, App};
-use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::{AccountId, SiteId};
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, LifecycleError};
-use crate::ports::page::{ProbeRow, SessionRequest};
-use crate::selectors::{Alternative, Library, LoadedPack, lint, schema};
-use crate::telemetry::{Counters, ProgressSink};
+use crate::ports::page::ProbeRow;
+use crate::selectors::{Alternative, Library, LoadedPack, lint, reference, schema};
 
 /// What to do with packs.
 #[derive(Debug, Subcommand)]
@@ -43,6 +50,53 @@ pub enum SelectorsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Keep scrubbed copies of the site's pages, with the rows that the pack reads in them, as fixtures
+    Record {
+        /// A site or a file
+        pack: String,
+        /// Of this saved page instead of the live site; nothing is reachable then
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// As this account [default: the first of the site]
+        #[arg(long, value_name = "ID")]
+        account: Option<AccountId>,
+        /// Folder for the fixtures [default: fixtures/<site> in the folder of packs]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the fixtures of packs, offline, and say every row and field that is not as expected
+    Test {
+        /// Sites or files; none: every pack that has fixtures
+        packs: Vec<String>,
+        /// Fixtures of the pack [default: fixtures/<site> in the folder of packs]
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a new pack reads otherwise than an old one: rows gained, lost and changed
+    Diff {
+        /// The old pack: a site or a file
+        old: String,
+        /// The new pack: a site or a file
+        new: String,
+        /// On these fixtures [default: those of the old pack's site, if there are any, else the live site]
+        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        fixtures: Option<PathBuf>,
+        /// On this saved page
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
+        /// On the live site, as this account
+        #[arg(long, value_name = "ID", conflicts_with_all = ["fixtures", "page"])]
+        account: Option<AccountId>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// The JSON Schema that editors complete packs from
     Schema,
     /// The versions of a site's pack that a daemon used, the newest first
@@ -59,6 +113,12 @@ pub enum SelectorsCommand {
         site: SiteId,
         /// The version, or its beginning [default: the last one in use that is not there now]
         hash: Option<String>,
+    },
+    /// The reference of the pack format, generated from its types
+    Docs {
+        /// Into this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -80,11 +140,29 @@ pub async fn run(command: SelectorsCommand, sources: Sources) -> Result<(), Fail
             let library = Library::open(&config.selectors_dir).map_err(AnyFault::from)?;
             let pack = library.load_named(&pack).map_err(AnyFault::from)?;
             let rows = match html {
-                Some(file) => probe_saved(&config, pack.clone(), &file).await?,
-                None => probe_live(config, pack.clone(), account).await?,
+                Some(file) => {
+                    let html = pages::read(&file)?;
+                    pages::saved(&config, &pack, &[html], async |page, _| page.probe().await).await?.swap_remove(0)
+                }
+                None => pages::live(config, pack.clone(), account, async |collector| collector.probe().await).await?,
             };
             report(&pack, &rows, json)
         }
+        SelectorsCommand::Record { pack, html, account, out, json } => {
+            recording::run(&pack, html.as_deref(), account, out, json, configured(sources)?).await
+        }
+        SelectorsCommand::Test { packs, fixtures, json } => {
+            testing::run(&packs, fixtures, json, &configured(sources)?).await
+        }
+        SelectorsCommand::Diff { old, new, fixtures, page, account, json } => {
+            let on = comparing::On { fixtures, page, account };
+            comparing::run(&old, &new, on, json, configured(sources)?).await
+        }
+        SelectorsCommand::Docs { out: None } => {
+            out::text(&reference::pack_reference());
+            Ok(())
+        }
+        SelectorsCommand::Docs { out: Some(file) } => pages::write(&file, &reference::pack_reference()),
     }
 }
 
@@ -129,56 +207,6 @@ fn check(packs: &[String], as_json: bool, config: &Config) -> Result<(), Failure
         out::json(&documents);
     }
     if broken == 0 { Ok(()) } else { Err(Failure::told(exit::FAULTS)) }
-}
-
-async fn probe_live(
-    mut config: Config,
-    pack: LoadedPack,
-    account: Option<AccountId>,
-) -> Result<Vec<ProbeRow>, Failure> {
-    let wanted = |id: &AccountId| *id.site() == pack.site && account.as_ref().is_none_or(|wanted| id == wanted);
-    let Some(settings) = config.accounts.iter().find(|candidate| wanted(&candidate.id)).cloned() else {
-        let prefix = pack.site.env_prefix();
-        let hint = format!(
-            "chatferry: no account of {} is configured, so its live page can't be seen\n  what to do: set {prefix}_USERNAME and {prefix}_PASSWORD, or probe a saved page with --html FILE.",
-            pack.site
-        );
-        return Err(Failure::said(hint, exit::CONFIG));
-    };
-    config.dry_run = true;
-    let app = App::open(config).await?;
-    let outcome = async {
-        let account = app.account_with(&settings, pack)?;
-        let held = app.visit(&account.id).await?;
-        app.collector(Arc::new(account), held, ProgressSink::default()).probe().await
-    }
-    .await;
-    app.close().await;
-    Ok(outcome?)
-}
-
-async fn probe_saved(config: &Config, pack: LoadedPack, file: &std::path::Path) -> Result<Vec<ProbeRow>, Failure> {
-    let html = std::fs::read_to_string(file).map_err(|error| {
-        Failure::said(format!("chatferry: the saved page {} can't be read: {error}", file.display()), exit::CONFIG)
-    })?;
-    let data_dir = DataDir::open(&config.data_dir).map_err(AnyFault::from)?;
-    let account = AccountId::new(pack.site.clone(), "saved-page")
-        .map_err(|error| Failure::said(error.to_string(), exit::INTERNAL))?;
-    let chromium = app::chromium(config, data_dir.path(), Arc::new(Counters::default()));
-    let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name).map_err(AnyFault::from)?;
-    let profile = profile::profile_of(data_dir.path(), &account);
-    let page = chromium
-        .open_offline(SessionRequest { account, pack: Arc::new(pack), base_url, profile: profile.clone() })
-        .await?;
-    let outcome = match page.show_html(&html).await {
-        Ok(()) => page.probe().await,
-        Err(fault) => Err(fault),
-    };
-    page.close().await;
-    // A saved page leaves nothing worth keeping.
-    std::fs::remove_dir_all(&profile)
-        .map_err(|source| AnyFault::from(LifecycleError::DataDir { path: profile, source }))?;
-    Ok(outcome?)
 }
 
 /// Prints what matched. Required queries that match nothing are faults: on a live site of all pages

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CollectError;
 use super::history::{Progress, Reach, pause};
-use crate::domain::GapReason;
+use crate::domain::{GapReason, Text};
 use crate::ports::page::{ListReading, ListRow, Matches, Scroller, SitePage};
 use crate::resilience::Pace;
 use crate::selectors::pack::Pack;
@@ -20,6 +20,8 @@ pub struct ConversationList {
     pub matches: Matches,
     /// Why this is not all, if it is not: neither does the page prove it nor its silence say so.
     pub cut: Option<GapReason>,
+    /// Entries that bear the id of another one in the same reading, under another title.
+    pub conflicts: u64,
 }
 
 /// Reads the list, scrolling to its end where the pack says how.
@@ -68,12 +70,18 @@ struct Entries {
     rows: Vec<ListRow>,
     places: HashMap<String, usize>,
     matches: Matches,
+    conflicts: u64,
 }
 
 impl Entries {
     /// Joins a reading: the newest form of an entry stays, at its first place.
     fn add(&mut self, reading: ListReading) {
+        let mut titles: HashMap<String, Option<Text>> = HashMap::new();
         for row in reading.rows {
+            if let Some(id) = &row.id {
+                let title = titles.entry(id.clone()).or_insert_with(|| row.title.clone());
+                self.conflicts += u64::from(*title != row.title);
+            }
             match row.id.as_ref().and_then(|id| self.places.get(id)) {
                 Some(place) => self.rows[*place] = row,
                 None => {
@@ -92,6 +100,6 @@ impl Entries {
     }
 
     fn done(self, cut: Option<GapReason>) -> ConversationList {
-        ConversationList { rows: self.rows, matches: self.matches, cut }
+        ConversationList { rows: self.rows, matches: self.matches, cut, conflicts: self.conflicts }
     }
 }

@@ -17,6 +17,8 @@
 //! | [`relay`] | spool → bus, with confirms |
 //! | [`probe`] | every query of a pack tried on the live pages |
 //! | [`trial`] | whether an edited pack may take the place of the one in use; pure |
+//! | [`reading`] | what a pack reads of a page as it stands, with verdicts: for fixtures |
+//! | [`record`] | scrubbed copies of the live pages |
 //!
 //! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
 //! truth is the store.
@@ -30,6 +32,8 @@ pub mod login;
 pub mod pass;
 pub mod positions;
 pub mod probe;
+pub mod reading;
+pub mod record;
 pub mod relay;
 pub mod resolve;
 pub mod spool;

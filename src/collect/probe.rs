@@ -33,18 +33,25 @@ impl Collector {
         self.ensure_login(page).await?;
         page.wait(Until::List, pack.pages.timeout).await?;
         merge(&mut best, page.probe().await?);
-        let first = page.list().await?.rows.into_iter().find_map(|row| Some((row.id?, row.title?)));
-        if let Some((id, title)) = first {
-            pause(&mut Pace::new(Duration::ZERO), &self.held.stop).await?;
-            page.open_conversation(&id).await?;
-            let proof = match pack.conversations.opened.equals {
-                Proof::Id => id.as_str(),
-                Proof::Title => title.expose(),
-            };
-            page.wait(Until::Thread(proof), pack.pages.timeout).await?;
+        if self.open_first(page).await? {
             merge(&mut best, page.probe().await?);
         }
         Ok(best)
+    }
+
+    /// Opens the first conversation of the list that is shown; false if there is none.
+    pub(super) async fn open_first(&self, page: &dyn SitePage) -> Result<bool, AnyFault> {
+        let pack = &self.account.pack.pack;
+        let first = page.list().await?.rows.into_iter().find_map(|row| Some((row.id?, row.title?)));
+        let Some((id, title)) = first else { return Ok(false) };
+        pause(&mut Pace::new(Duration::ZERO), &self.held.stop).await?;
+        page.open_conversation(&id).await?;
+        let proof = match pack.conversations.opened.equals {
+            Proof::Id => id.as_str(),
+            Proof::Title => title.expose(),
+        };
+        page.wait(Until::Thread(proof), pack.pages.timeout).await?;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows as the page shows them → messages with authors, times, directions and keys. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -51,6 +52,10 @@ pub struct Resolved {
     pub messages: Vec<Message>,
     /// Rows that hold neither text nor attachment, or lack an id that the pack requires.
     pub unreadable: u64,
+    /// Messages whose time stands there in a form that the pack does not know.
+    pub untimed: u64,
+    /// Date separators of which no date could be read.
+    pub undated: u64,
 }
 
 impl Reader<'_> {
@@ -69,10 +74,13 @@ impl Reader<'_> {
         let mut first_time = None;
         for row in rows {
             if let Some(raw) = &row.separator {
-                carried.day = self.separator_day(raw).or(carried.day);
+                let day = self.separator_day(raw);
+                resolved.undated += u64::from(day.is_none());
+                carried.day = day.or(carried.day);
                 continue;
             }
             let draft = self.draft(row, &mut carried);
+            resolved.untimed += u64::from(self.is_untimed(row, draft.as_ref(), &carried));
             if !from_start && !self.is_anchored(&carried) {
                 continue;
             }
@@ -85,8 +93,8 @@ impl Reader<'_> {
             let key = match &draft.native_id {
                 Some(id) => MessageKey::native(&self.conversation.key, id),
                 None => {
-                    let (author, text) = (draft.author.expose(), draft.text.expose());
-                    let likeness = Likeness { author, direction: draft.direction, sent_at_ms, text };
+                    let (author, text) = (draft.author.expose(), composed(draft.text.expose()));
+                    let likeness = Likeness { author, direction: draft.direction, sent_at_ms, text: &text };
                     keys.next(&self.conversation.key, likeness)
                 }
             };
@@ -154,10 +162,19 @@ impl Reader<'_> {
             carried.time = Some((moment.at, moment.precision));
             return (Some(moment.at), moment.precision);
         }
-        match carried.time.filter(|_| rule.at.carry) {
+        // A time that stands there and can't be read is no reason to take another one's.
+        let is_bare = row.sent_at.as_deref().is_none_or(str::is_empty);
+        match carried.time.filter(|_| rule.at.carry && is_bare) {
             Some((at, precision)) => (Some(at), precision),
             None => (None, Precision::Unknown),
         }
+    }
+
+    /// A time that is there and could not be read. One without a date before the first separator is none yet.
+    fn is_untimed(&self, row: &ThreadRow, draft: Option<&Message>, carried: &Carried) -> bool {
+        let is_written = row.sent_at.as_ref().is_some_and(|raw| !raw.is_empty());
+        let needs_day = self.pack.messages.separator.is_some() && carried.day.is_none();
+        is_written && !needs_day && draft.is_some_and(|draft| draft.sent_at.is_none())
     }
 
     fn separator_day(&self, raw: &Text) -> Option<Date> {
@@ -174,10 +191,15 @@ struct Carried {
     time: Option<(Timestamp, Precision)>,
 }
 
-/// Line breaks as `\n`, composed letters: what makes two readings of one text equal.
+/// Line breaks as `\n`; else as it was written.
 fn normal_text(text: &str) -> Text {
-    let unix = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() };
-    if unicode_normalization::is_nfc(&unix) { Text::new(unix) } else { Text::new(unix.nfc().collect::<String>()) }
+    Text::new(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() })
+}
+
+/// Composed letters, so that a page that spells one text two ways still shows one message. For names only:
+/// what is stored stays as it was written.
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
+    if unicode_normalization::is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// What is new in a reading, and what changed.
@@ -336,7 +358,9 @@ mod tests {
         let resolved = resolve(&pack, &[empty, picture, row(Some("Mia"), None, "e\u{301}\r\nx")], true);
         assert_eq!(resolved.unreadable, 1);
         assert_eq!(resolved.messages.len(), 2);
-        assert_eq!(resolved.messages[1].text.expose(), "\u{e9}\nx");
+        assert_eq!(resolved.messages[1].text.expose(), "e\u{301}\nx", "as it was written");
+        let composed = resolve(&pack, &[row(Some("Mia"), None, "\u{e9}\nx")], true);
+        assert_eq!(composed.messages[0].key, resolved.messages[1].key, "two spellings of one message");
     }
 
     #[test]

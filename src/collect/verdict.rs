@@ -23,12 +23,15 @@ pub fn of_list(glance: &Glance, rows: usize) -> PageVerdict {
 }
 
 /// Judges an open conversation. `rows` is the number of its messages in the page.
+///
+/// One that says it has older messages is not empty, whatever else it says: the first view may hold
+/// nothing but status lines.
 pub fn of_thread(glance: &Glance, rows: usize) -> PageVerdict {
     if glance.login {
         PageVerdict::LoggedOut
     } else if rows > 0 && glance.thread {
         PageVerdict::Ok
-    } else if glance.thread_empty {
+    } else if glance.thread_empty && !glance.more {
         PageVerdict::Empty
     } else if glance.loading || !glance.thread {
         PageVerdict::NotRendered
@@ -142,6 +145,11 @@ mod tests {
         assert_eq!(of_thread(&glance(|_| ()), 0), PageVerdict::Broken);
         assert_eq!(of_thread(&glance(|g| g.thread_empty = true), 0), PageVerdict::Empty);
         assert_eq!(of_thread(&glance(|g| g.loading = true), 0), PageVerdict::NotRendered);
+        let with_more = glance(|g| {
+            g.thread_empty = true;
+            g.more = true;
+        });
+        assert_eq!(of_thread(&with_more, 0), PageVerdict::Broken);
     }
 
     fn field(by_alternative: &[u64], missing: u64) -> FieldMatch {

@@ -4,13 +4,13 @@
 //! a page is driven is the browser's affair. Everything here reads; the only thing that is ever filled
 //! in is a login form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::domain::{AccountId, Text};
@@ -32,6 +32,22 @@ pub enum PageVerdict {
     Broken,
 }
 
+/// What a copy of a page may keep word for word: what the pack itself says, which is no secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vocabulary {
+    /// Words in attributes.
+    pub words: BTreeSet<String>,
+    /// Whole texts and values.
+    pub phrases: BTreeSet<String>,
+    /// Words in texts.
+    pub text_words: BTreeSet<String>,
+    /// Times as written, each with the one to write instead; longer ones first.
+    pub times: Vec<(String, String)>,
+    /// Whether it matters at which side something stands.
+    pub keep_sides: bool,
+}
+
 /// Everything that the markers of a pack say about the page at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // one per marker of the pack; they are independent
@@ -49,6 +65,8 @@ pub struct Glance {
     pub thread: bool,
     /// The open conversation says that it is empty.
     pub thread_empty: bool,
+    /// The open conversation says that it has older messages.
+    pub more: bool,
     /// Proof that we are logged in.
     pub logged_in: bool,
     /// The site refused the credentials.
@@ -315,6 +333,13 @@ pub trait SitePage: Send + Sync {
     /// # Errors
     /// Those of every call.
     async fn show_html(&self, html: &str) -> Result<(), AnyFault>;
+
+    /// A copy of the page as HTML: its structure, every text in it replaced by another of the same shape but
+    /// for what is named in `keep`. No script, no style, no address, no picture.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn scrubbed(&self, keep: &Vocabulary) -> Result<String, AnyFault>;
 
     /// Ends the browser the hard way. For tests of recovery and for pages that hang.
     fn kill(&self);

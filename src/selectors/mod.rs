@@ -15,6 +15,7 @@
 //! | [`board`] | which version of each pack is in use, and why another one is not |
 //! | [`versions`] | the versions that were in use, kept for going back |
 //! | [`schema`] | the JSON Schema that editors complete from |
+//! | [`reference`] | every key with its meaning, generated from the same types |
 //!
 //! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
 //! only thing that is ever filled in.
@@ -29,6 +30,7 @@ pub mod load;
 pub mod moment;
 pub mod pack;
 pub mod query;
+pub mod reference;
 pub mod schema;
 pub mod scroll;
 pub mod versions;

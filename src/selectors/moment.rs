@@ -64,6 +64,33 @@ impl Frame {
         }
     }
 
+    /// A time or date so many weeks earlier, written in the same form; as it is where the form has no date.
+    /// Whole weeks, so that the day of the week still fits.
+    ///
+    /// `None` if no format fits.
+    pub fn earlier(&self, raw: &str, formats: &[String], weeks: i64) -> Option<String> {
+        let raw = normal(raw);
+        let back = jiff::SignedDuration::from_hours(weeks * 7 * 24);
+        formats.iter().find_map(|format| {
+            let shifted = match format.as_str() {
+                "rfc3339" => Some(raw.parse::<Timestamp>().ok()?.checked_sub(back).ok()?.to_string()),
+                "unix" | "unix-s" | "unix-ms" => {
+                    let moment = self.moment_as(&raw, format, None)?;
+                    let whole: i64 = raw.parse().ok()?;
+                    let is_seconds = whole == moment.at.as_second();
+                    Some((whole - if is_seconds { back.as_secs() } else { back.as_secs() * 1000 }).to_string())
+                }
+                pattern => {
+                    let parts = strtime::parse(pattern, &raw).ok()?;
+                    let time = parts.to_time().unwrap_or(Time::midnight());
+                    let moved = parts.to_date().ok().and_then(|date| date.to_datetime(time).checked_sub(back).ok());
+                    moved.and_then(|moved| strtime::format(pattern, moved).ok())
+                }
+            };
+            Some(shifted.unwrap_or_else(|| raw.clone()))
+        })
+    }
+
     /// Reads a date: of a separator, or the date part of a time.
     pub fn date(&self, raw: &str, formats: &[String], today: &[String], yesterday: &[String]) -> Option<Date> {
         let raw = normal(raw);
@@ -168,6 +195,21 @@ mod tests {
         ] {
             assert_eq!(at("UTC", raw, format, day), Some((want.to_owned(), precision)), "{raw} as {format}");
         }
+    }
+
+    #[test]
+    fn a_time_is_moved_in_the_form_that_it_has() {
+        for (raw, format, want) in [
+            ("2026-10-10T02:12:09Z", "rfc3339", "2026-09-26T02:12:09Z"),
+            ("1722434287875", "unix-ms", "1721224687875"),
+            ("1722434287", "unix", "1721224687"),
+            ("Saturday, 10 October 2026", "%A, %d %B %Y", "Saturday, 26 September 2026"),
+            ("10 October 2026, 02:12:09", "%d %B %Y, %H:%M:%S", "26 September 2026, 02:12:09"),
+            ("14:05", "%H:%M", "14:05"),
+        ] {
+            assert_eq!(frame("UTC").earlier(raw, &[format.to_owned()], 2).as_deref(), Some(want));
+        }
+        assert_eq!(frame("UTC").earlier("lunch", &["%H:%M".to_owned()], 2), None);
     }
 
     #[test]

@@ -48,6 +48,11 @@ fn the_list_of_metrics_is_fresh() {
 }
 
 #[test]
+fn the_reference_of_packs_is_fresh() {
+    is_fresh(&format!("{REFERENCE}/packs.md"), &chatferry::selectors::reference::pack_reference());
+}
+
+#[test]
 fn the_example_of_settings_is_fresh() {
     is_fresh(".env.example", &chatferry::config::env_example());
 }

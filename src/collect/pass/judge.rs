@@ -32,6 +32,10 @@ impl Pass<'_> {
             let problem = "matches nothing in a list that does not say it is empty".to_owned();
             return Err(CollectError::LayoutBroken { field: "conversations.row".to_owned(), problem });
         }
+        if list.conflicts > 0 {
+            let problem = format!("gives {} entries the id of another", list.conflicts);
+            return Err(CollectError::LayoutBroken { field: "conversations.id".to_owned(), problem });
+        }
         self.judge_fields(&list.matches).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::doubt::{self, Doubt};
 use super::{Pass, Read};
 use crate::collect::error::CollectError;
 use crate::collect::history::{History, Reach};
@@ -11,7 +12,7 @@ use crate::collect::resolve::{Begin, Reader, difference};
 use crate::collect::spool::{Capture, Cursor};
 use crate::domain::conversation::ConversationRef;
 use crate::domain::event::MessageCaptured;
-use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, Origin};
+use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, MessageKey, Origin};
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::telemetry::Occurrence;
 use crate::telemetry::occurrences::{ConversationRead, GapRecorded, RowsLeftOut};
@@ -32,6 +33,7 @@ impl Pass<'_> {
             Reach::Short(_) => Begin::AtLimit,
         };
         let resolved = reader.resolve(&history.rows, begin);
+        refuse_doubtful(doubt::of_rows(&resolved))?;
         let messages = resolved.messages.len();
         let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
         // A reading that ends early is whole all the same if it joins what was once read to its start.
@@ -41,7 +43,9 @@ impl Pass<'_> {
             Reach::Start | Reach::Known | Reach::Short(_) => None,
         };
         let unreadable = resolved.unreadable;
+        let keys: Vec<MessageKey> = resolved.messages.iter().map(|message| message.key).collect();
         let changed = difference(resolved.messages, cursor);
+        refuse_doubtful(doubt::of_news(&conversation.key, &keys, &changed, cursor))?;
         let origin = if cursor.complete { Origin::Live } else { Origin::Backfill };
         let events = changed
             .fresh
@@ -143,4 +147,9 @@ impl Pass<'_> {
         GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);
         Ok(())
     }
+}
+
+/// A reading in doubt is not kept.
+fn refuse_doubtful(doubt: Option<Doubt>) -> Result<(), CollectError> {
+    doubt.map_or(Ok(()), |(field, problem)| Err(CollectError::LayoutBroken { field: field.to_owned(), problem }))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+mod doubt;
 mod judge;
 mod keep;
 mod recall;
