@@ -132,8 +132,12 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SiteUnreachable
         | Code::BadCredentials
         | Code::Challenge
+        | Code::Captcha
+        | Code::OneTimeCode
+        | Code::PasswordChange
         | Code::Locked
         | Code::LoggedOut
+        | Code::LoggedOutElsewhere
         | Code::LoginBudget
         | Code::LoginUnclear
         | Code::LayoutBroken
@@ -168,6 +172,9 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SheetFull
         | Code::AiBudget
         | Code::PromptUnknown
+        | Code::Paused
+        | Code::AccountUnknown
+        | Code::OrderRefused
         | Code::Stopped => FAULTS,
     }
 }

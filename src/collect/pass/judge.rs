@@ -19,7 +19,7 @@ impl Pass<'_> {
         if glance.login {
             return Err(CollectError::LoggedOut { site });
         }
-        if glance.locked || glance.challenge {
+        if glance.wants_a_human() {
             return login::outcome(glance, &site, Duration::ZERO);
         }
         Ok(())
