@@ -15,6 +15,7 @@ mod collecting;
 mod inspection;
 mod mirroring;
 mod roles;
+mod serving;
 
 pub use analysing::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
@@ -26,19 +27,19 @@ pub use roles::Role;
 use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
-use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
+use crate::collect::{
+    Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, bundle, obey, outlives_a_start,
+};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::google;
+use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points};
 use crate::ports::page::Browser;
 use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
 use crate::selectors::{Library, LoadedPack};
-use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
+use crate::telemetry::occurrences::{LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
-use crate::web::{self, WebState};
 
 /// The version that people and programs are told.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -79,6 +80,7 @@ pub struct App {
     backbone: Backbone,
     data_dir: DataDir,
     identity: String,
+    desk: Arc<Desk>,
 }
 
 impl App {
@@ -104,12 +106,16 @@ impl App {
         let mirrors = Mirrors::open(&config).await?;
         let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
+        let configured = config.accounts.iter().map(|account| account.id.clone()).collect();
+        let leases = backbone.records.leases.clone();
+        let desk = Arc::new(Desk::new(leases.clone(), identity.clone(), spool.clone(), configured));
         Ok(Self {
+            desk,
             lifecycle,
             clock: Arc::new(SystemClock),
             store: backbone.records.store.clone(),
             bus: backbone.events.bus.clone(),
-            leases: backbone.records.leases.clone(),
+            leases,
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
             spool,
@@ -178,6 +184,11 @@ impl App {
         if self.leases.holder(&account).await?.is_some_and(|lease| lease.owner != self.identity) {
             return Ok(());
         }
+        // What a human must do first stays true, whatever else is wrong.
+        let known = self.store.accounts().await?;
+        if known.iter().any(|status| status.account == account && outlives_a_start(status)) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let status = AccountStatus {
             account,
@@ -234,6 +245,8 @@ impl App {
                 pass_interval: self.config.collect.pass_interval,
                 dry_run: self.config.dry_run,
             },
+            desk: self.desk.clone(),
+            failures: self.data_dir.path().join(bundle::FOLDER),
         }
     }
 
@@ -245,12 +258,10 @@ impl App {
     /// Collects an account as a task of the lifecycle, whenever its lease can be had.
     pub fn keep_collecting(&self, account: Arc<Account>) {
         let (collecting, tenure, id) = (self.collecting(), self.tenure(), account.id.clone());
+        let orders = self.desk.mailbox(&id);
         self.lifecycle.spawn(format!("collect {id}"), async move {
-            let work = |held| {
-                let collector = collecting.collector(account.clone(), held, ProgressSink::default());
-                async move { collector.run().await }
-            };
-            tenure.keep(&id, work).await;
+            let collector = |held| collecting.collector(account.clone(), held, ProgressSink::default());
+            tenure.keep(&id, |held| obey(&orders, held, &collector)).await;
         });
     }
 
@@ -334,47 +345,11 @@ impl App {
         Ok(())
     }
 
-    /// Starts the web server; it listens when this returns.
-    ///
-    /// # Errors
-    /// `http-address-unusable`.
-    pub async fn start_web(&self) -> Result<std::net::SocketAddr, AnyFault> {
-        let listener = web::bind(self.config.http_addr).await?;
-        let address = listener.local_addr().unwrap_or(self.config.http_addr);
-        let path = self.data_dir.path().to_owned();
-        let unusable = move || {
-            data_dir::check_writable(&path)
-                .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
-        };
-        let state = WebState {
-            store: self.store.clone(),
-            budgets: self.backbone.records.budgets.clone(),
-            limits: self.config.budgets,
-            bus: self.bus.clone(),
-            spool: self.spool.clone(),
-            clock: self.clock.clone(),
-            writable: Arc::new(unusable),
-            started: self.clock.now(),
-            version: VERSION,
-            workbook: self.config.mirror.workbook.then(|| self.workbook()),
-            sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
-            mirror: self.mirror_state.subscribe(),
-        };
-        let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());
-        self.lifecycle.spawn("web", async move {
-            HttpListening { addr: address }.emit(&counters);
-            if let Err(error) = web::serve(listener, state, stop).await {
-                tracing::error!(error.reason = %error, "the web server ended");
-            }
-        });
-        Ok(address)
-    }
-
     /// Stops softly, waits for all tasks, closes the files. Says who was late and who panicked.
     pub async fn close(self) -> Drained {
         let drained = self.lifecycle.drain(self.config.drain_timeout).await;
         self.spool.close().await;
-        drop((self.store, self.bus, self.leases));
+        drop((self.store, self.bus, self.leases, self.desk));
         self.backbone.close().await;
         for task in &drained.late {
             LateTask { task }.emit(&self.counters);

@@ -1,12 +1,12 @@
 //! What the collectors of all accounts share, so that one can be made whenever a lease is had; and the browser.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use url::Url;
 
 use crate::browser::{Chromium, ChromiumSettings};
-use crate::collect::{Account, Collector, CollectorSettings, Held, Spool};
+use crate::collect::{Account, Collector, CollectorSettings, Desk, Held, Memory, Spool};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
@@ -23,12 +23,18 @@ pub(super) struct Collecting {
     pub lifecycle: Lifecycle,
     pub counters: Arc<Counters>,
     pub settings: CollectorSettings,
+    pub desk: Arc<Desk>,
+    /// Where failures are taken down.
+    pub failures: PathBuf,
 }
 
 impl Collecting {
     /// The collector of an account in hand.
     pub fn collector(&self, account: Arc<Account>, held: Held, progress: ProgressSink) -> Collector {
         Collector {
+            orders: self.desk.mailbox(&account.id),
+            failures: self.failures.clone(),
+            memory: Memory::default(),
             account,
             held,
             browser: self.browser.clone(),

@@ -245,6 +245,9 @@ impl Fault for CollectError {
     fn action(&self) -> String {
         match self {
             Self::Port(fault) => fault.action(),
+            Self::Resting { account, code, .. } => {
+                format!("{} Then, or if that is done: `chatferry accounts resume {account}`.", code.action())
+            }
             _ => self.code().action().to_owned(),
         }
     }

@@ -15,17 +15,23 @@
 //! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
+//! | [`orders`] | what a person may order, and the mailbox of each account |
+//! | [`flaps`] | keeps an account that flips from telling everybody each time; pure |
+//! | [`bundle`] | what a failure leaves behind for a person |
 //! | [`probe`] | every query of a pack tried on the live pages |
 //!
 //! Architecture invariant: live reading, backfill and reconcile are one path. A cursor is a cache; the
 //! truth is the store.
 
 pub mod account;
+pub mod bundle;
 pub mod collector;
 pub mod error;
+pub mod flaps;
 pub mod history;
 pub mod list;
 pub mod login;
+pub mod orders;
 pub mod pass;
 pub mod positions;
 pub mod probe;
@@ -37,8 +43,9 @@ pub mod verdict;
 pub mod windows;
 
 pub use account::Account;
-pub use collector::{Collector, CollectorSettings, PassSummary};
+pub use collector::{Collector, CollectorSettings, Memory, PassSummary, obey, outlives_a_start};
 pub use error::CollectError;
+pub use orders::{Desk, Mailbox};
 pub use relay::Relay;
 pub use spool::Spool;
 pub use tenure::{Held, Tenure};

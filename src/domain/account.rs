@@ -77,7 +77,7 @@ pub struct AccountStatus {
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Why an account needs somebody to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// A human must act.

@@ -74,7 +74,16 @@ impl Pass<'_> {
                 self.spool.drift_ended(&self.account.id, field).await?;
             }
         }
+        for field in matches.keys() {
+            if !drifts.iter().any(|drift| drift.field() == field) {
+                self.misses.found(field);
+            }
+        }
         for drift in &drifts {
+            // A page may be caught in the middle of drawing itself.
+            if matches!(drift, Drift::Missing { .. }) && !self.misses.missed(drift.field()) {
+                continue;
+            }
             let event = SelectorsDrifted {
                 account: self.account.id.clone(),
                 pack: pack.hash.clone(),

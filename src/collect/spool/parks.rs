@@ -26,7 +26,7 @@ impl Tried {
     pub fn now(account: &Account) -> Self {
         let mut salt = [0; 32];
         salt.fill_with(|| fastrand::u8(..));
-        Self { salt, credentials: hash(&salt, account), pack: account.pack.hash.to_string() }
+        Self { salt, credentials: hash(&salt, account), pack: account.pack.hash.clone() }
     }
 
     /// True if user name or password are others than then.
@@ -36,7 +36,7 @@ impl Tried {
 
     /// True if the pack is another than then.
     pub fn has_other_pack(&self, account: &Account) -> bool {
-        account.pack.hash.to_string() != self.pack
+        account.pack.hash != self.pack
     }
 }
 
@@ -90,7 +90,12 @@ impl Spool {
     /// # Errors
     /// Those of the database.
     pub async fn forget_logins(&self, account: &AccountId) -> Result<(), CollectError> {
-        self.forget("DELETE FROM login WHERE account = ?1", account).await
+        let account = account.to_string();
+        let write = move |connection: &Connection| -> Result<(), SqliteError> {
+            connection.execute("DELETE FROM login WHERE account = ?1", [account])?;
+            Ok(())
+        };
+        Ok(self.db.write(write).await?)
     }
 
     /// Notes that an account is to be read as a whole; `since`: only what was active since then.
@@ -128,18 +133,15 @@ impl Spool {
         Ok(self.db.read(read).await?)
     }
 
-    /// Notes that it was.
+    /// Notes that it was; an order for more that came meanwhile stays.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn recollected(&self, account: &AccountId) -> Result<(), CollectError> {
-        self.forget("DELETE FROM recollect WHERE account = ?1", account).await
-    }
-
-    async fn forget(&self, sql: &'static str, account: &AccountId) -> Result<(), CollectError> {
-        let account = account.to_string();
+    pub async fn recollected(&self, account: &AccountId, since: Option<Timestamp>) -> Result<(), CollectError> {
+        let (account, since) = (account.to_string(), since.map(Timestamp::as_microsecond));
         let write = move |connection: &Connection| -> Result<(), SqliteError> {
-            connection.execute(sql, [account])?;
+            let sql = "DELETE FROM recollect WHERE account = ?1 AND since_us IS ?2";
+            connection.execute(sql, params![account, since])?;
             Ok(())
         };
         Ok(self.db.write(write).await?)
@@ -195,7 +197,9 @@ mod tests {
             spool.want_recollect(&id, order).await.unwrap();
             assert_eq!(spool.recollect(&id).await.unwrap(), Some(expected));
         }
-        spool.recollected(&id).await.unwrap();
+        spool.recollected(&id, at(5)).await.unwrap();
+        assert_eq!(spool.recollect(&id).await.unwrap(), Some(None), "that was another order");
+        spool.recollected(&id, None).await.unwrap();
         assert_eq!(spool.recollect(&id).await.unwrap(), None);
     }
 }

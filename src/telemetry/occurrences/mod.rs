@@ -20,7 +20,7 @@ pub mod program;
 
 pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
-    AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
+    AccountFlaps, AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
