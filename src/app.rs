@@ -28,7 +28,8 @@ use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
 use crate::collect::{
-    Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, bundle, obey, outlives_a_start,
+    Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, bundle, obey,
+    outlives_a_start,
 };
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};

@@ -82,7 +82,9 @@ pub async fn run(command: AccountsCommand, config: &Config) -> Result<(), Failur
             let exit = crate::fault::Code::parse(&code).map_or(exit::FAULTS, exit::of_code);
             return Err(Failure::said(told, exit));
         }
-        Some(Reply::Status(_)) => return Err(Failure::said("chatferry: the daemon answered something else", exit::FAULTS)),
+        Some(Reply::Status(_)) => {
+            return Err(Failure::said("chatferry: the daemon answered something else", exit::FAULTS));
+        }
         None => out::line(&offline::obey(config, &request).await?),
     }
     Ok(())
@@ -146,7 +148,8 @@ async fn list(config: &Config, as_json: bool) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let header = ["account", "state", "code", "since (UTC)", "last pass (UTC)", "good until (UTC)", "what", "what to do"];
+    let header =
+        ["account", "state", "code", "since (UTC)", "last pass (UTC)", "good until (UTC)", "what", "what to do"];
     out::line(&out::table(&header, &[], rows));
     Ok(())
 }

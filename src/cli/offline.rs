@@ -72,7 +72,9 @@ async fn note(records: &Records, folder: &DataDir, account: &AccountId, pauses: 
     };
     records.store.save_account(&status, None).await?;
     Ok(if pauses {
-        format!("No daemon runs here. {account} stays paused with the next start, until `chatferry accounts resume {account}`.")
+        format!(
+            "No daemon runs here. {account} stays paused with the next start, until `chatferry accounts resume {account}`."
+        )
     } else if forgets {
         format!("No daemon runs here. {account} starts with the next start; its earlier logins count no more.")
     } else {

@@ -43,8 +43,9 @@ pub async fn run(args: &StatusArgs, config: &Config) -> Result<(), Failure> {
 }
 
 fn told(report: &StatusReport) {
-    let StatusReport { version, started_at, accounts, unheard, open_gaps, dead_letters, waiting_in_spool, causes, .. } =
-        report;
+    let StatusReport {
+        version, started_at, accounts, unheard, open_gaps, dead_letters, waiting_in_spool, causes, ..
+    } = report;
     out::line(&format!("chatferry {version} runs since {} UTC", out::time(Some(*started_at))));
     match accounts {
         Some(accounts) if accounts.is_empty() && unheard.is_empty() => out::line("no accounts"),
@@ -82,7 +83,8 @@ async fn nobody(args: &StatusArgs, config: &Config) -> Result<(), Failure> {
     } else if !accounts.is_empty() {
         out::line(&table(&accounts));
     }
-    let since = last.map_or_else(String::new, |at| format!("; the last that is known is of {} UTC", out::time(Some(at))));
+    let since =
+        last.map_or_else(String::new, |at| format!("; the last that is known is of {} UTC", out::time(Some(at))));
     Err(Failure::said(
         format!(
             "chatferry: no daemon runs in {}{since}\n  what to do: start it (`chatferry run`), or name its data directory with --data-dir.",
@@ -98,7 +100,10 @@ fn table(accounts: &[AccountReport]) -> String {
         .map(|AccountReport { status, trouble, .. }| {
             vec![
                 status.account.to_string(),
-                trouble.map_or_else(|| status.state.as_str().to_owned(), |it| format!("{} ({})", status.state.as_str(), it.as_str())),
+                trouble.map_or_else(
+                    || status.state.as_str().to_owned(),
+                    |it| format!("{} ({})", status.state.as_str(), it.as_str()),
+                ),
                 status.code.map(|code| code.to_string()).unwrap_or_default(),
                 out::time(Some(status.since)),
                 out::time(status.last_pass_at),

@@ -23,7 +23,13 @@ pub const FOLDER: &str = "failures";
 const KEPT: usize = 10;
 
 /// Takes down what a page looks like now that it can't be read. `None`: nothing could be written.
-pub async fn of_failure(folder: &Path, account: &Account, page: &dyn SitePage, code: Code, now: Timestamp) -> Option<PathBuf> {
+pub async fn of_failure(
+    folder: &Path,
+    account: &Account,
+    page: &dyn SitePage,
+    code: Code,
+    now: Timestamp,
+) -> Option<PathBuf> {
     let skeleton = page.skeleton().await.ok();
     let picture = page.screenshot(true).await.ok();
     let queries = page.probe().await.ok().map(|rows| report(account, &rows));
@@ -46,7 +52,13 @@ pub async fn of_failure(folder: &Path, account: &Account, page: &dyn SitePage, c
 }
 
 /// Takes a picture of a page that wants something from a human, who must be able to read it.
-pub async fn of_challenge(folder: &Path, account: &Account, page: &dyn SitePage, code: Code, now: Timestamp) -> Option<PathBuf> {
+pub async fn of_challenge(
+    folder: &Path,
+    account: &Account,
+    page: &dyn SitePage,
+    code: Code,
+    now: Timestamp,
+) -> Option<PathBuf> {
     let picture = page.screenshot(false).await.ok()?;
     let readme = format!(
         "The site {} wants something that only a human may give: {code}, {now}.\n\

@@ -237,9 +237,11 @@ async fn a_challenge_wants_its_code_and_a_lock_says_so() {
     assert!(page.contains(r#"id="challenge""#) && page.contains(r#"autocomplete="one-time-code""#));
     let answered = visitor.request("POST", "/challenge", "application/x-www-form-urlencoded", "code=123456").await;
     assert!(answered.body.contains("challenge-error") && visitor.cookie.is_none());
-    for (mode, mark) in
-        [(LoginMode::Challenge, "challenge-town"), (LoginMode::Captcha, "\"captcha\""), (LoginMode::PasswordChange, "change-password")]
-    {
+    for (mode, mark) in [
+        (LoginMode::Challenge, "challenge-town"),
+        (LoginMode::Captcha, "\"captcha\""),
+        (LoginMode::PasswordChange, "change-password"),
+    ] {
         challenging.set_login(mode);
         assert!(visitor.get("/challenge").await.body.contains(mark));
         let answered = visitor.request("POST", "/challenge", "application/x-www-form-urlencoded", "code=471+203").await;

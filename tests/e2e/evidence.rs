@@ -24,7 +24,9 @@ async fn shape_without_content() {
         (0..200).map(|n| format!("<p class=m data-n={n}>{CANARY} {n}</p>")).collect::<String>(),
     );
     let site = WebPage::serve(page).await;
-    let window = Window::open(&page_pack("[messages]\nrow = \".m\"\ntext = \"p\"\ndirection.own = \".own\""), &site.base_url).await;
+    let window =
+        Window::open(&page_pack("[messages]\nrow = \".m\"\ntext = \"p\"\ndirection.own = \".own\""), &site.base_url)
+            .await;
     let skeleton = window.page.skeleton().await.unwrap();
     window.close().await;
     for word in [CANARY, "Zebra", "4711", "token", "Mia", "9271"] {

@@ -123,7 +123,8 @@ async fn a_code_is_handed_in_once_and_written_down_nowhere() {
     assert!(account["action"].as_str().unwrap().contains("chatferry accounts answer demo/default CODE"), "{account}");
     let told = refused(&place, &["answer", ID, "990 017"], "one-time-code").await;
     assert!(told.contains("did not take") && !told.contains("990 017"), "{told}");
-    let (account, _) = until(&place, "parked", Some("one-time-code")).await;
+    let (account, exit) = until(&place, "parked", Some("one-time-code")).await;
+    assert_eq!(exit, Some(1));
     assert!(account["sentence"].as_str().unwrap().contains("did not take"), "{account}");
     assert!(ordered(&place, &["answer", ID, Site::code()]).await.contains("took the code"));
     daemon.stored(site.truth().len()).await;
@@ -134,7 +135,11 @@ async fn a_code_is_handed_in_once_and_written_down_nowhere() {
         assert!(!run.stderr.contains(code), "{code} is in the log");
         for file in walkdir(&place.data_dir()) {
             let bytes = std::fs::read(&file).unwrap_or_default();
-            assert!(!bytes.windows(code.len()).any(|window| window == code.as_bytes()), "{code} is in {}", file.display());
+            assert!(
+                !bytes.windows(code.len()).any(|window| window == code.as_bytes()),
+                "{code} is in {}",
+                file.display()
+            );
         }
     }
     site.stop().await;

@@ -83,7 +83,10 @@ mod tests {
         let misses = Misses::default();
         assert_eq!([misses.missed("a"), misses.missed("a"), misses.missed("b")], [false; 3]);
         misses.found("a");
-        assert_eq!([misses.missed("a"), misses.missed("a"), misses.missed("a"), misses.missed("a")], [false, false, true, true]);
+        assert_eq!(
+            [misses.missed("a"), misses.missed("a"), misses.missed("a"), misses.missed("a")],
+            [false, false, true, true]
+        );
         let memory = Memory::default();
         let failed = [Code::LayoutBroken, Code::SiteUnreachable, Code::PageNotRendered].map(|code| memory.failed(code));
         assert_eq!(failed, [1, 1, 2]);

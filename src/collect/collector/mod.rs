@@ -211,12 +211,7 @@ impl Collector {
 
     /// A pass, with at most one login before it and one more whenever the session ends in its middle,
     /// as long as each session brings it further.
-    async fn pass(
-        &self,
-        page: &dyn SitePage,
-        depth: Depth,
-        since: Option<Timestamp>,
-    ) -> Result<PassSummary, AnyFault> {
+    async fn pass(&self, page: &dyn SitePage, depth: Depth, since: Option<Timestamp>) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
         // Once live it stays so while it looks for news: a state that changes with every pass says nothing.

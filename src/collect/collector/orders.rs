@@ -13,7 +13,7 @@ use crate::collect::bundle;
 use crate::collect::error::CollectError;
 use crate::collect::flaps::Flaps;
 use crate::collect::login;
-use crate::collect::orders::{Mailbox, Wish};
+use crate::collect::orders::{Answer, Mailbox, Wish};
 use crate::collect::spool::Tried;
 use crate::collect::tenure::Held;
 use crate::domain::{AccountState, AccountStatus};
@@ -186,7 +186,14 @@ impl Collector {
         let is_pause = !self.lifecycle.is_stopping() && !self.held.lost.is_cancelled() && self.orders.take(Wish::Pause);
         if is_pause {
             let action = Code::Paused.action().replace("<ID>", &self.account.id.to_string());
-            self.tell_with(AccountState::Stopped, Some(Code::Paused), "A person has paused the account.", Some(action), LONG).await;
+            self.tell_with(
+                AccountState::Stopped,
+                Some(Code::Paused),
+                "A person has paused the account.",
+                Some(action),
+                LONG,
+            )
+            .await;
         }
         is_pause
     }
@@ -205,9 +212,15 @@ impl Collector {
         let valid = SignedDuration::try_from(CODE_WAIT).unwrap_or(LONG);
         let until = self.clock.now().saturating_add(valid).unwrap_or(Timestamp::MAX).strftime("%H:%M UTC").to_string();
         let mut fault = fault;
+        let mut refused: Option<Answer> = None;
         loop {
             let action = format!("Run `chatferry accounts answer {} CODE` before {until}.{picture}", self.account.id);
             self.tell_asking(&fault, action, ends.saturating_duration_since(Instant::now())).await;
+            // After the state: who asks for it next must find it.
+            if let Some(answer) = refused.take() {
+                let site = self.account.id.site().to_string();
+                answer.reply(Err(CollectError::CodeRefused { site }.into()));
+            }
             // Cancel-safe: a code that is not taken is refused to whoever gave it.
             let answer = tokio::select! {
                 biased;
@@ -230,8 +243,8 @@ impl Collector {
                     return Ok(());
                 }
                 Err(CollectError::CodeRefused { site }) => {
-                    answer.reply(Err(CollectError::CodeRefused { site: site.clone() }.into()));
                     fault = CollectError::CodeRefused { site }.into();
+                    refused = Some(answer);
                 }
                 Err(error) => {
                     let told = Told { sentence: error.to_string(), code: error.code(), action: error.action() };

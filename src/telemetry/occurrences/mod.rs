@@ -20,8 +20,8 @@ pub mod program;
 
 pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
-    AccountFlaps, AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
-    PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
+    AccountFlaps, AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged,
+    LoginAttempted, PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
 pub use pipeline::{

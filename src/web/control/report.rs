@@ -80,7 +80,8 @@ mod tests {
             version: String::new(),
             started_at: at(0),
             now: at(minute),
-            accounts: accounts.map(|all| all.into_iter().map(|one| AccountReport::new(status(one), at(minute))).collect()),
+            accounts: accounts
+                .map(|all| all.into_iter().map(|one| AccountReport::new(status(one), at(minute))).collect()),
             unheard: if unheard { vec!["demo/two".parse().unwrap()] } else { Vec::new() },
             open_gaps: None,
             dead_letters: None,

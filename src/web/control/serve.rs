@@ -47,7 +47,9 @@ impl ControlSocket {
             let place = SocketPlace::of(data_dir)?;
             match fs::symlink_metadata(place.path()) {
                 Ok(there) if there.file_type().is_socket() => fs::remove_file(place.path())?,
-                Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "control.sock is there and no socket")),
+                Ok(_) => {
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, "control.sock is there and no socket"));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -136,7 +138,7 @@ impl Control {
     }
 
     async fn report(&self) -> StatusReport {
-        let survey = self.observer.survey().await;
+        let survey = self.observer.look().await;
         let judgement = judge(&survey);
         let accounts = survey.accounts.as_ref().ok();
         let is_heard = |id: &AccountId| accounts.is_none_or(|known| known.iter().any(|status| status.account == *id));
