@@ -246,7 +246,10 @@ impl Fault for CollectError {
         match self {
             Self::Port(fault) => fault.action(),
             Self::Resting { account, code, .. } => {
-                format!("{} Then, or if that is done: `chatferry accounts resume {account}`.", code.action())
+                let action = code.action().replace("<ID>", &account.to_string());
+                let says_how = action.contains("accounts resume");
+                let how = format!(" If that is done and it still waits: `chatferry accounts resume {account}`.");
+                if says_how { action } else { action + &how }
             }
             _ => self.code().action().to_owned(),
         }

@@ -86,7 +86,9 @@ impl Collector {
                 return;
             }
         };
-        let Some(status) = status else { return };
+        // A pause that could not be stored counts all the same.
+        let unstored = self.orders.paused().filter(|told| status.as_ref().is_none_or(|it| told.since >= it.since));
+        let Some(status) = unstored.or(status) else { return };
         let must_rest = self.must_rest(&status).await.unwrap_or(true);
         self.remember(status);
         if must_rest {
@@ -249,7 +251,8 @@ impl Collector {
                 Err(error) => {
                     let told = Told { sentence: error.to_string(), code: error.code(), action: error.action() };
                     answer.reply(Err(told.into()));
-                    return Err(error.into());
+                    // Whatever became of the page: another login without a human's word would be a retry.
+                    return Err(if error.class().is_retryable() { fault } else { error.into() });
                 }
             }
         }

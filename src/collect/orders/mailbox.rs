@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::OrderError;
-use crate::domain::{AccountId, AccountStatus};
+use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::{AnyFault, Code};
 
 /// What a person wants of an account.
@@ -71,6 +71,19 @@ impl Mailbox {
     /// Takes note of the state that orders are judged by.
     pub fn told(&self, status: &AccountStatus) {
         self.lock().status = Some(status.clone());
+    }
+
+    /// The state that was told, if it is a pause.
+    pub fn paused(&self) -> Option<AccountStatus> {
+        self.lock().status.clone().filter(AccountStatus::is_paused)
+    }
+
+    /// What the account was parked for is mended: it goes on, if it was parked for just that.
+    pub fn mended(&self, code: Code) {
+        let is_it = |status: AccountStatus| status.state == AccountState::Parked && status.code == Some(code);
+        if self.status().is_some_and(is_it) {
+            self.wish(Wish::Resume);
+        }
     }
 
     /// What is wanted, if it is this.
