@@ -16,6 +16,7 @@ mod inspection;
 mod mirroring;
 mod packs;
 mod roles;
+mod serving;
 
 pub use analysing::analyst;
 pub use backbone::{Backbone, Events, Records, open_store};
@@ -28,19 +29,17 @@ use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
 use crate::collect::collector::Offers;
-use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
+use crate::collect::{Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, bundle, outlives_a_start};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points, data_dir};
-use crate::mirror::google;
+use crate::lifecycle::{DataDir, Drained, Lifecycle, LifecycleError, check_crash_points};
 use crate::ports::page::Browser;
 use crate::ports::{Backlog, Bus, Clock, DueRule, Leases, MirrorState, Queue, Store, SystemClock};
 use crate::selectors::{Board, Library, LoadedPack};
-use crate::telemetry::occurrences::{HttpListening, LateTask, PassFailed};
+use crate::telemetry::occurrences::{LateTask, PassFailed};
 use crate::telemetry::{Counters, Occurrence, ProgressSink};
-use crate::web::{self, WebState};
 
 /// The version that people and programs are told.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -84,6 +83,7 @@ pub struct App {
     backbone: Backbone,
     data_dir: DataDir,
     identity: String,
+    desk: Arc<Desk>,
 }
 
 impl App {
@@ -109,12 +109,16 @@ impl App {
         let mirrors = Mirrors::open(&config).await?;
         let backbone = Backbone::open(&config, data_dir.path()).await?;
         let spool = Arc::new(Spool::open(data_dir.path(), config.dry_run)?);
+        let configured = config.accounts.iter().map(|account| account.id.clone()).collect();
+        let leases = backbone.records.leases.clone();
+        let desk = Arc::new(Desk::new(leases.clone(), identity.clone(), spool.clone(), configured));
         Ok(Self {
+            desk,
             lifecycle,
             clock: Arc::new(SystemClock),
             store: backbone.records.store.clone(),
             bus: backbone.events.bus.clone(),
-            leases: backbone.records.leases.clone(),
+            leases,
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
             spool,
@@ -185,6 +189,11 @@ impl App {
         if self.leases.holder(&account).await?.is_some_and(|lease| lease.owner != self.identity) {
             return Ok(());
         }
+        // What a human must do first stays true, whatever else is wrong.
+        let known = self.store.accounts().await?;
+        if known.iter().any(|status| status.account == account && outlives_a_start(status)) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let status = AccountStatus {
             account,
@@ -243,6 +252,8 @@ impl App {
             },
             board: self.board.clone(),
             offers: self.offers.subscribe(),
+            desk: self.desk.clone(),
+            failures: self.data_dir.path().join(bundle::FOLDER),
         }
     }
 
@@ -254,6 +265,7 @@ impl App {
     /// Collects an account as a task of the lifecycle, whenever its lease can be had.
     pub fn keep_collecting(&self, account: Arc<Account>) {
         let (collecting, tenure, id) = (self.collecting(), self.tenure(), account.id.clone());
+        let orders = self.desk.mailbox(&id);
         self.lifecycle.spawn(format!("collect {id}"), async move {
             let account = Mutex::new(account);
             let work = |held| collecting.keep(&account, held);
@@ -341,49 +353,11 @@ impl App {
         Ok(())
     }
 
-    /// Starts the web server; it listens when this returns.
-    ///
-    /// # Errors
-    /// `http-address-unusable`.
-    pub async fn start_web(&self) -> Result<std::net::SocketAddr, AnyFault> {
-        let listener = web::bind(self.config.http_addr).await?;
-        let address = listener.local_addr().unwrap_or(self.config.http_addr);
-        let path = self.data_dir.path().to_owned();
-        let unusable = move || {
-            data_dir::check_writable(&path)
-                .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
-        };
-        let state = WebState {
-            store: self.store.clone(),
-            budgets: self.backbone.records.budgets.clone(),
-            limits: self.config.budgets,
-            bus: self.bus.clone(),
-            spool: self.spool.clone(),
-            counters: self.counters.clone(),
-            clock: self.clock.clone(),
-            writable: Arc::new(unusable),
-            started: self.clock.now(),
-            version: VERSION,
-            workbook: self.config.mirror.workbook.then(|| self.workbook()),
-            sheet: self.config.mirror.sheet.as_ref().map(|sheet| google::address(&sheet.sheet_id)),
-            packs: self.board.clone(),
-            mirror: self.mirror_state.subscribe(),
-        };
-        let (stop, counters) = (self.lifecycle.soft.clone(), self.counters.clone());
-        self.lifecycle.spawn("web", async move {
-            HttpListening { addr: address }.emit(&counters);
-            if let Err(error) = web::serve(listener, state, stop).await {
-                tracing::error!(error.reason = %error, "the web server ended");
-            }
-        });
-        Ok(address)
-    }
-
     /// Stops softly, waits for all tasks, closes the files. Says who was late and who panicked.
     pub async fn close(self) -> Drained {
         let drained = self.lifecycle.drain(self.config.drain_timeout).await;
         self.spool.close().await;
-        drop((self.store, self.bus, self.leases));
+        drop((self.store, self.bus, self.leases, self.desk));
         self.backbone.close().await;
         for task in &drained.late {
             LateTask { task }.emit(&self.counters);

@@ -141,14 +141,22 @@ codes! {
     SiteUnreachable = "site-unreachable", "Check that the site is up and that this machine can reach it.";
     /// The site refused user name or password.
     BadCredentials = "bad-credentials", "Correct the account's user name and password, then start chatferry again.";
-    /// The site asks for a CAPTCHA, a code or another proof.
-    Challenge = "challenge", "Log in by hand once from this machine and answer the site, then start chatferry again.";
+    /// The site asks for another proof than a CAPTCHA or a code.
+    Challenge = "challenge", "Log in by hand once from this machine and answer the site, then run `chatferry accounts resume <ID>`.";
+    /// The site shows a CAPTCHA.
+    Captcha = "captcha", "Log in by hand once from this machine and solve the CAPTCHA, then run `chatferry accounts resume <ID>`.";
+    /// The site wants a one-time code.
+    OneTimeCode = "one-time-code", "Log in by hand once from this machine and enter the code, then run `chatferry accounts resume <ID>`.";
+    /// The site wants a new password before it lets anybody in.
+    PasswordChange = "password-change", "Choose a new password on the site by hand, put it into the account's settings, then start chatferry again.";
     /// The site has locked the account.
-    Locked = "locked", "Follow the site's instructions to unlock the account, then start chatferry again.";
+    Locked = "locked", "Follow the site's instructions to unlock the account, then run `chatferry accounts resume <ID>`.";
     /// The site ended our session in the middle of a pass.
     LoggedOut = "logged-out", "Nothing at once: it logs in again. If it repeats, somebody else may be using the account.";
+    /// The site accepts the login and ends the session again at once.
+    LoggedOutElsewhere = "logged-out-elsewhere", "Find out who else uses the account and end that session, then run `chatferry accounts resume <ID>`.";
     /// The login budget is used up.
-    LoginBudget = "login-budget", "Find out why the session does not last before more logins are tried; the site may lock the account.";
+    LoginBudget = "login-budget", "Find out why the session does not last before more logins are tried, because the site may lock the account; then run `chatferry accounts resume <ID>`.";
     /// The login ended in a page that no declared outcome describes.
     LoginUnclear = "login-unclear", "Look at the site's login by hand and correct [login] in the pack; `chatferry selectors probe` shows what matches.";
     /// The page no longer has the shape that the pack describes.
@@ -229,7 +237,13 @@ codes! {
     LogDirUnusable = "log-dir-unusable", "Give the daemon's user write access to the folder in LOG_DIR, or choose another.";
     /// The address for HTTP is in use or not ours.
     HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
-    /// An account was stopped by a person or by shutdown.
+    /// A person has paused the account.
+    Paused = "paused", "Nothing: this was asked for. `chatferry accounts resume <ID>` goes on.";
+    /// An order names an account that the daemon does not have.
+    AccountUnknown = "account-unknown", "Name an account that there is: `chatferry accounts list`.";
+    /// The account is not in a state in which the order means anything.
+    OrderRefused = "order-refused", "Look at the account's state first: `chatferry accounts list`.";
+    /// An account was stopped by shutdown.
     Stopped = "stopped", "Nothing: this was asked for.";
     /// A defect of ours.
     Internal = "internal", "Report this with the log line.";

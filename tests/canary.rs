@@ -227,6 +227,9 @@ async fn with_broken_pack(from: &str, to: &str) {
     let run = place.run(&["collect", "--once"]).await;
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
     assert!(run.stderr.contains("[layout-broken]"), "{}", run.stderr);
+    // What was taken down of the failure is among what is looked through.
+    let taken = files(&place.data_dir().join("failures"));
+    assert!(taken.keys().any(|path| path.ends_with("skeleton.html")), "{:?}", taken.keys());
     assert_silent(&canaries, &place, &[&run.stdout, &run.stderr]);
     let probe = place.run(&["selectors", "probe", "demo", "--json"]).await;
     // The probe shows samples, but masked.

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "cli/absent.rs"]
+mod absent;
 #[path = "cli/analyze.rs"]
 mod analyze;
 #[path = "cli/dead.rs"]

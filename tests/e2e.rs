@@ -13,6 +13,8 @@ mod daemon;
 mod edits;
 #[path = "e2e/equality.rs"]
 mod equality;
+#[path = "e2e/evidence.rs"]
+mod evidence;
 #[path = "e2e/fallbacks.rs"]
 mod fallbacks;
 #[path = "e2e/forms.rs"]
@@ -21,6 +23,8 @@ mod forms;
 mod holes;
 #[path = "e2e/news.rs"]
 mod news;
+#[path = "e2e/orders.rs"]
+mod orders;
 #[path = "e2e/packs.rs"]
 mod packs;
 #[path = "e2e/probing.rs"]

@@ -222,6 +222,12 @@ impl SitePage for TimedPage {
     async fn show_html(&self, html: &str) -> Result<(), AnyFault> {
         self.page.show_html(html).await
     }
+    async fn skeleton(&self) -> Result<String, AnyFault> {
+        self.page.skeleton().await
+    }
+    async fn screenshot(&self, masked: bool) -> Result<Vec<u8>, AnyFault> {
+        self.page.screenshot(masked).await
+    }
     fn kill(&self) {
         self.page.kill();
     }

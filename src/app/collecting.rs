@@ -1,6 +1,6 @@
 //! What the collectors of all accounts share, so that one can be made whenever a lease is had; and the browser.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::browser::{Chromium, ChromiumSettings};
 use crate::collect::collector::Offers;
-use crate::collect::{Account, Collector, CollectorSettings, Held, Packs, Spool};
+use crate::collect::{Account, Collector, CollectorSettings, Desk, Held, Memory, Packs, Spool};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
@@ -27,12 +27,18 @@ pub(super) struct Collecting {
     pub settings: CollectorSettings,
     pub board: Arc<Board>,
     pub offers: watch::Receiver<Offers>,
+    pub desk: Arc<Desk>,
+    /// Where failures are taken down.
+    pub failures: PathBuf,
 }
 
 impl Collecting {
     /// The collector of an account in hand.
     pub fn collector(&self, account: Arc<Account>, held: Held, progress: ProgressSink) -> Collector {
         Collector {
+            orders: self.desk.mailbox(&account.id),
+            failures: self.failures.clone(),
+            memory: Memory::default(),
             account,
             held,
             browser: self.browser.clone(),

@@ -209,7 +209,8 @@
     list: compile(pages.list.positive), listEmpty: compile(pages.list.empty),
     thread: compile(pages.thread.positive), threadEmpty: compile(pages.thread.empty),
     loggedIn: compile(login.outcomes.logged_in), bad: compile(login.outcomes.bad_credentials),
-    challenge: compile(login.outcomes.challenge), locked: compile(login.outcomes.locked),
+    challenge: compile(login.outcomes.challenge), locked: compile(login.outcomes.locked), captcha: compile(login.outcomes.captcha),
+    oneTimeCode: compile(login.outcomes.one_time_code), passwordChange: compile(login.outcomes.password_change),
     row: compile(conversations.row), skip: compile(conversations.skip), id: compile(conversations.id), title: compile(conversations.title),
     activity: compile(conversations.last_activity), unread: compile(conversations.unread),
     openClick: compile(conversations.open.click), opened: compile(conversations.opened.at),
@@ -229,14 +230,37 @@
     }
     return null;
   };
+  // Where a pack declares nothing: frames of the common makers of CAPTCHAs, and the one field that browsers
+  // know by name. The small badge that only says that somebody watches is no challenge.
+  const CAPTCHA_HOSTS = /(^|\.)(hcaptcha\.com|recaptcha\.net|arkoselabs\.com|funcaptcha\.com|captcha-delivery\.com|geetest\.com|perimeterx\.net|awswaf\.com|challenges\.cloudflare\.com)$/;
+  const LEAST_CAPTCHA = 100; // CSS pixels of the shorter side, or
+  const LEAST_CHECKBOX = 250; // of the longer one
+  const isCaptchaFrame = (frame) => {
+    if (frame.closest(".grecaptcha-badge")) return false;
+    const { width, height } = frame.getBoundingClientRect();
+    if (Math.min(width, height) < LEAST_CAPTCHA && (Math.max(width, height) < LEAST_CHECKBOX || Math.min(width, height) < 40)) return false;
+    try {
+      const { hostname, pathname } = new URL(frame.src, location.href);
+      return CAPTCHA_HOSTS.test(hostname) || (/(^|\.)google\.com$/.test(hostname) && pathname.startsWith("/recaptcha/"));
+    } catch {
+      return false;
+    }
+  };
+  const seesCaptchaFrame = () => cssAll("iframe[src]", document).some((frame) => isShown(frame) && isCaptchaFrame(frame));
+  const seesCodeField = () => cssAll("input[autocomplete~=one-time-code]", document).some(isShown);
   const glance = () => {
     shadows = null;
-    return {
+    const seen = {
       login: sees(Q.login), loading: sees(Q.loading), list: sees(Q.list), list_empty: sees(Q.listEmpty),
       thread: sees(Q.thread), thread_empty: sees(Q.threadEmpty), logged_in: sees(Q.loggedIn), bad_credentials: sees(Q.bad),
-      challenge: sees(Q.challenge), locked: sees(Q.locked), opened: openedId(), more: sees(scrolls.history.more),
+      challenge: sees(Q.challenge), locked: sees(Q.locked), password_change: sees(Q.passwordChange), opened: openedId(),
+      more: sees(scrolls.history.more),
       status: performance.getEntriesByType("navigation")[0]?.responseStatus ?? 0,
     };
+    const isOutside = !seen.logged_in && !seen.list && !seen.thread;
+    seen.captcha = Q.captcha ? sees(Q.captcha) : isOutside && seesCaptchaFrame();
+    seen.one_time_code = Q.oneTimeCode ? sees(Q.oneTimeCode) : isOutside && seesCodeField();
+    return seen;
   };
   const listRows = () => {
     const { found, index } = allOf(Q.row, document);
@@ -342,9 +366,14 @@
     const tick = setInterval(check, 200);
     const end = setTimeout(() => finish(test()), ms);
   });
+  // Many sites draw their CAPTCHA beside the login form for everybody: unless the pack says what it means, the
+  // form must be gone before it is the answer to a login.
+  const wantsHuman = (g) => g.challenge || g.locked || g.password_change || g.one_time_code || (g.captcha && (!!Q.captcha || !g.login));
   const conditions = {
-    list: () => (g) => ((g.list || g.list_empty) && !g.loading && !g.login) || (g.login && !g.loading) || g.challenge || g.locked,
-    outcome: () => (g) => (g.logged_in && !g.login) || g.bad_credentials || g.challenge || g.locked,
+    list: () => (g) => ((g.list || g.list_empty) && !g.loading && !g.login) || (g.login && !g.loading) || wantsHuman(g),
+    outcome: () => (g) => (g.logged_in && !g.login) || g.bad_credentials || wantsHuman(g),
+    // The form that was handed in may stand there for a while; a form on a new document is a refusal.
+    answered: () => (g) => (g.logged_in && !g.login) || g.bad_credentials || g.locked || g.captcha || g.password_change || (g.one_time_code && !pressed),
     thread: (wanted) => (g) => (g.opened === wanted && (g.thread || g.thread_empty) && !g.loading && !sees(scrolls.history?.loading)) || g.login,
   };
   const wait = async ({ until: name, wanted, ms }) => {
@@ -471,11 +500,14 @@
 
   const WRITES = "textarea,[contenteditable]:not([contenteditable=false]),[role=textbox]";
   const press = (element) => { element.scrollIntoView({ block: "center" }); element.click(); };
+  /** Whether anything was clicked on this document. */
+  let pressed = false;
   const click = ({ query }) => {
     shadows = null;
     const element = firstOf(compile(query), document);
     if (!element) return { error: "missing" };
     if (element.matches(WRITES)) return { error: "writes" };
+    pressed = true;
     press(element);
     return {};
   };
@@ -555,7 +587,84 @@
     });
   };
 
-  const calls = { glance, wait, waitFor, list, thread, step, rewind, click, focus, filled, openConversation, probe };
+  // ---- what may be shown to strangers ---------------------------------------------------------------
+
+  // Of attributes only names stay, and the values that give the page its shape, without their digits.
+  const SHAPE = new Set(["class", "id", "role", "type", "autocomplete", "slot", "for", "hidden", "disabled", "dir"]);
+  const SAFE_NAME = /^[a-z][a-z0-9:_-]{0,40}$/;
+  const SAFE_TOKEN = /^[A-Za-z_-][\w-]{0,60}$/;
+  const VOID = new Set(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]);
+  const EMPTIED = new Set(["script", "style", "noscript", "template", "textarea", "title"]);
+  const MOST_CHILDREN = 60, FIRST_CHILDREN = 40, MOST_ELEMENTS = 20000, MOST_DEPTH = 200;
+  const shapeOf = (name, value) => value.split(/\s+/).filter((token) => SAFE_TOKEN.test(token) && !(name === "id" && /\d/.test(token)))
+    .map((token) => token.replace(/\d/g, "0")).join(" ");
+  const skeleton = () => {
+    shadows = null;
+    let left = MOST_ELEMENTS;
+    const parts = ["<!doctype html>\n"];
+    const walk = (element, depth) => {
+      if (left-- <= 0 || depth > MOST_DEPTH || !SAFE_NAME.test(element.localName)) return;
+      const name = element.localName;
+      parts.push("  ".repeat(Math.min(depth, 40)), "<", name);
+      for (const { name: attribute, value } of element.attributes) {
+        if (!SAFE_NAME.test(attribute) || attribute.startsWith("on")) continue;
+        const kept = SHAPE.has(attribute) ? shapeOf(attribute, value) : "";
+        parts.push(" ", attribute, kept || value === "" ? `="${kept}"` : '="…"');
+      }
+      parts.push(">\n");
+      if (VOID.has(name)) return;
+      if (!EMPTIED.has(name)) inside(element, depth + 1);
+      parts.push("  ".repeat(Math.min(depth, 40)), "</", name, ">\n");
+    };
+    const inside = (parent, depth) => {
+      if (parent.shadowRoot) {
+        parts.push("  ".repeat(Math.min(depth, 40)), '<template shadowrootmode="open">\n');
+        inside(parent.shadowRoot, depth + 1);
+        parts.push("  ".repeat(Math.min(depth, 40)), "</template>\n");
+      }
+      const children = [...parent.childNodes].filter((node) => node.nodeType === Node.ELEMENT_NODE || (node.nodeType === Node.TEXT_NODE && node.data.trim() !== ""));
+      children.forEach((node, index) => {
+        if (children.length > MOST_CHILDREN && index >= FIRST_CHILDREN && index < children.length - (MOST_CHILDREN - FIRST_CHILDREN)) {
+          if (index === FIRST_CHILDREN) parts.push("  ".repeat(Math.min(depth, 40)), `<!-- ${children.length - MOST_CHILDREN} more -->\n`);
+        } else if (node.nodeType === Node.TEXT_NODE) parts.push("  ".repeat(Math.min(depth, 40)), "…\n");
+        else walk(node, depth);
+      });
+    };
+    walk(document.documentElement, 0);
+    return parts.join("");
+  };
+
+  // A constructed sheet is no inline style, so that no content security policy keeps it out.
+  const COVER = `
+    *, *::before, *::after, *::marker, *::placeholder, *::first-letter, *::first-line { -webkit-text-security: disc !important; text-shadow: none !important;
+      background-image: none !important; border-image: none !important; list-style: none !important; mask-image: none !important; -webkit-mask-image: none !important; }
+    *::before, *::after { visibility: hidden !important; }
+    img, picture, video, audio, canvas, svg, math, iframe, frame, object, embed, input, textarea, select, meter, progress { visibility: hidden !important; }
+    svg *, math *, object *, select * { visibility: hidden !important; }
+    *:not(:defined) { visibility: hidden !important; }`;
+  let cover = null;
+  /** Makes every text on the page unreadable and every picture invisible, or takes that back. Tells how many
+   *  texts can be read all the same. */
+  const setCover = ({ on }) => {
+    shadows = null;
+    const scopes = [document, ...shadowRoots()];
+    if (cover) for (const scope of scopes) scope.adoptedStyleSheets = [...scope.adoptedStyleSheets].filter((sheet) => sheet !== cover);
+    cover = null;
+    if (!on) return { bare: 0 };
+    cover = new CSSStyleSheet();
+    cover.replaceSync(COVER);
+    for (const scope of scopes) scope.adoptedStyleSheets = [...scope.adoptedStyleSheets, cover];
+    const isBare = (element) => {
+      const style = getComputedStyle(element);
+      // What draws by itself, in a root that can't be entered, may hold pictures.
+      const isClosed = element.localName.includes("-") && !element.shadowRoot && element.childNodes.length === 0 && isShown(element);
+      const hasText = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+      return style.visibility !== "hidden" && (isClosed || (hasText && isShown(element) && style.webkitTextSecurity !== "disc"));
+    };
+    return { bare: cssAll("*", document).filter(isBare).length };
+  };
+
+  const calls = { skeleton, setCover, glance, wait, waitFor, list, thread, step, rewind, click, focus, filled, openConversation, probe };
   globalThis.chatferry = async (name, argument) => {
     try {
       return JSON.stringify({ ok: await calls[name](argument) });

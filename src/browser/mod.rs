@@ -8,6 +8,7 @@
 //! | [`containment`] | what the browser may reach: the pack's hosts and nothing else |
 //! | [`tab`] | one DevTools page: every command raced against a crash and a deadline |
 //! | [`page`] | [`crate::ports::page::SitePage`] in terms of the page agent |
+//! | [`evidence`] | shape and picture of a page that can't be read, without its content |
 //! | `agent.js` | everything that is ever done inside a page |
 //!
 //! chromiumoxide stays in this room. Nothing here hides that a program is at work: no stealth, no
@@ -15,6 +16,7 @@
 
 pub mod containment;
 pub mod error;
+mod evidence;
 pub mod launch;
 pub mod page;
 pub mod process;

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::error::{BrowserError, REQUEST_TIMEOUT};
+use super::evidence;
 use super::process::ChromiumProcess;
 use super::tab::Tab;
 use crate::fault::AnyFault;
@@ -188,6 +189,7 @@ impl SitePage for ChromiumPage {
         let (name, wanted, step) = match until {
             Until::List => ("list", None, "waiting for the conversation list"),
             Until::Outcome => ("outcome", None, "waiting for the outcome of the login"),
+            Until::Answered => ("answered", None, "waiting for what the site says to the code"),
             Until::Thread(proof) => ("thread", Some(proof), "waiting for the conversation"),
         };
         let deadline = tokio::time::Instant::now() + limit;
@@ -276,6 +278,14 @@ impl SitePage for ChromiumPage {
         const STEP: &str = "copying the page";
         let expression = format!("({SCRUB})({})", json!(keep));
         Ok(self.tab.evaluate_beside(STEP, expression, READ_TIMEOUT).await?)
+    }
+
+    async fn skeleton(&self) -> Result<String, AnyFault> {
+        Ok(evidence::skeleton(&self.tab).await?)
+    }
+
+    async fn screenshot(&self, masked: bool) -> Result<Vec<u8>, AnyFault> {
+        Ok(evidence::screenshot(&self.tab, masked).await?)
     }
 
     fn kill(&self) {

@@ -129,7 +129,7 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
                         "gaps": found.gaps, "seconds": summary.duration.as_secs_f64() })
             })
             .collect();
-        let told = |part: &str, whose: String, fault: &AnyFault| json!({ part: whose, "code": fault.code(), "sentence": fault.chain(), "action": fault.action() });
+        let told = |part: &str, whose: String, fault: &AnyFault| json!({ part: whose, "code": fault.code(), "sentence": fault.chain(), "action": fault.action().replace("<ID>", &whose) });
         let faults = faults.iter().map(|(account, fault)| told("account", account.to_string(), fault));
         let faults: Vec<_> =
             faults.chain(parked.iter().map(|fault| told("part", "mirror".to_owned(), fault))).collect();
@@ -158,7 +158,7 @@ async fn once(app: &App, only: Option<&AccountId>, as_json: bool) -> Result<(), 
         let told = format!("chatferry: {} [{}]\n  what to do: {}", fault.chain(), fault.code(), fault.action());
         Failure::said(told, exit::FAULTS)
     });
-    let mut failures = faults.into_iter().map(|(_, fault)| Failure::from(fault)).chain(parked);
+    let mut failures = faults.into_iter().map(|(account, fault)| Failure::of_account(fault, &account)).chain(parked);
     let first = failures.next();
     for other in failures {
         other.say();

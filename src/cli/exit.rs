@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use crate::config::ConfigProblems;
+use crate::domain::AccountId;
 use crate::fault::{AnyFault, Code, Fault};
 use crate::lifecycle::Drained;
 
@@ -34,6 +35,12 @@ impl Failure {
     /// A sentence of its own.
     pub fn said(message: impl Into<String>, code: u8) -> Self {
         Self { message: Some(message.into()), code }
+    }
+
+    /// The fault of one account: what to do names it.
+    pub fn of_account(fault: AnyFault, account: &AccountId) -> Self {
+        let Self { message, code } = fault.into();
+        Self { message: message.map(|message| message.replace("<ID>", &account.to_string())), code }
     }
 
     /// The code to end with.
@@ -134,8 +141,12 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SiteUnreachable
         | Code::BadCredentials
         | Code::Challenge
+        | Code::Captcha
+        | Code::OneTimeCode
+        | Code::PasswordChange
         | Code::Locked
         | Code::LoggedOut
+        | Code::LoggedOutElsewhere
         | Code::LoginBudget
         | Code::LoginUnclear
         | Code::LayoutBroken
@@ -170,6 +181,9 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::SheetFull
         | Code::AiBudget
         | Code::PromptUnknown
+        | Code::Paused
+        | Code::AccountUnknown
+        | Code::OrderRefused
         | Code::Stopped => FAULTS,
     }
 }

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod analyze;
 pub mod collect;
 pub mod config;
+mod control;
 pub mod conversations;
 pub mod data;
 pub mod dead;
@@ -14,11 +15,13 @@ pub mod demo;
 pub mod doctor;
 pub mod exit;
 pub mod mirror;
+mod offline;
 pub mod out;
 mod packs;
 pub mod reload;
 pub mod run;
 pub mod selectors;
+pub mod status;
 
 use std::path::PathBuf;
 
@@ -69,7 +72,9 @@ enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at the accounts
+    /// How everything is; ends with 1 if somebody must look
+    Status(status::StatusArgs),
+    /// Look at the accounts, pause them, resume them, answer for them
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
     /// Check and try selector packs
@@ -132,7 +137,8 @@ impl Cli {
             Command::Run(args) => run::run(args, configured(sources.clone())?, sources).await,
             Command::Collect(args) => collect::run(args, configured(sources.clone())?, sources).await,
             Command::Analyze(args) => analyze::run(args, configured(sources)?).await,
-            Command::Accounts(command) => accounts::run(&command, &configured(sources)?).await,
+            Command::Accounts(command) => accounts::run(command, &configured(sources)?).await,
+            Command::Status(args) => status::run(&args, &configured(sources)?).await,
             Command::Conversations(command) => conversations::run(command, &configured(sources)?).await,
             Command::Dead(command) => dead::run(command, &configured(sources)?).await,
             Command::Mirror(command) => mirror::run(command, &configured(sources)?).await,

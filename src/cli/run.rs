@@ -112,6 +112,7 @@ async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
         app.start_web().await?;
     }
     let _pipeline = app.start_pipeline(roles, MIRROR_EVERY)?;
+    app.start_control(accounts.iter().map(|account| account.id.clone()).collect())?;
     if has(Role::Collect) && accounts.is_empty() {
         tracing::warn!("no account is configured: nothing will be collected");
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::config::format_duration;
-use crate::domain::EnvelopeError;
+use crate::domain::{AccountId, EnvelopeError};
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
 use crate::sqlite::SqliteError;
 
@@ -35,6 +37,30 @@ pub enum CollectError {
     /// A CAPTCHA, a code or another proof is wanted.
     #[error("{site} wants a proof that only a human can give")]
     Challenge {
+        /// Which site.
+        site: String,
+    },
+    /// A CAPTCHA is shown.
+    #[error("{site} shows a CAPTCHA, which only a human may solve")]
+    Captcha {
+        /// Which site.
+        site: String,
+    },
+    /// A one-time code is wanted.
+    #[error("{site} wants a one-time code")]
+    OneTimeCode {
+        /// Which site.
+        site: String,
+    },
+    /// A one-time code was given, and the site wants one still.
+    #[error("{site} did not take the one-time code")]
+    CodeRefused {
+        /// Which site.
+        site: String,
+    },
+    /// A new password must be chosen first.
+    #[error("{site} wants a new password to be chosen first")]
+    PasswordChange {
         /// Which site.
         site: String,
     },
@@ -96,6 +122,18 @@ pub enum CollectError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A human has not yet said that the account may be tried again.
+    #[error("{account} waits for a human since {since}: {sentence}")]
+    Resting {
+        /// Which account.
+        account: AccountId,
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        code: Code,
+        /// Why, in the words of that time.
+        sentence: String,
+    },
     /// A stop was asked for.
     #[error("stopped in the middle of a pass")]
     Stopped,
@@ -133,11 +171,16 @@ impl Fault for CollectError {
             Self::TermsNotAcknowledged { .. }
             | Self::BadCredentials { .. }
             | Self::Challenge { .. }
+            | Self::Captcha { .. }
+            | Self::OneTimeCode { .. }
+            | Self::CodeRefused { .. }
+            | Self::PasswordChange { .. }
             | Self::Locked { .. }
             | Self::LoginUnclear { .. }
             | Self::LoginBudget { .. }
             | Self::LoggedOutAgain { .. }
             | Self::LayoutBroken { .. }
+            | Self::Resting { .. }
             | Self::Envelope(_) => Class::Permanent,
             Self::LoggedOut { .. }
             | Self::NotRendered { .. }
@@ -157,9 +200,14 @@ impl Fault for CollectError {
             Self::TermsNotAcknowledged { .. }
             | Self::BadCredentials { .. }
             | Self::Challenge { .. }
+            | Self::Captcha { .. }
+            | Self::OneTimeCode { .. }
+            | Self::CodeRefused { .. }
+            | Self::PasswordChange { .. }
             | Self::Locked { .. }
             | Self::LoginUnclear { .. }
             | Self::LoginBudget { .. }
+            | Self::Resting { .. }
             | Self::LoggedOut { .. }
             | Self::LoggedOutAgain { .. }
             | Self::NotRendered { .. }
@@ -175,10 +223,15 @@ impl Fault for CollectError {
             Self::TermsNotAcknowledged { .. } => Code::TermsNotAcknowledged,
             Self::BadCredentials { .. } => Code::BadCredentials,
             Self::Challenge { .. } => Code::Challenge,
+            Self::Captcha { .. } => Code::Captcha,
+            Self::OneTimeCode { .. } | Self::CodeRefused { .. } => Code::OneTimeCode,
+            Self::PasswordChange { .. } => Code::PasswordChange,
+            Self::Resting { code, .. } => *code,
             Self::Locked { .. } => Code::Locked,
             Self::LoginUnclear { .. } => Code::LoginUnclear,
             Self::LoginBudget { .. } => Code::LoginBudget,
-            Self::LoggedOut { .. } | Self::LoggedOutAgain { .. } => Code::LoggedOut,
+            Self::LoggedOut { .. } => Code::LoggedOut,
+            Self::LoggedOutAgain { .. } => Code::LoggedOutElsewhere,
             Self::HeldElsewhere { .. } => Code::AccountHeld,
             Self::NotRendered { .. } | Self::ListTooLong { .. } => Code::PageNotRendered,
             Self::LayoutBroken { .. } => Code::LayoutBroken,
@@ -192,6 +245,12 @@ impl Fault for CollectError {
     fn action(&self) -> String {
         match self {
             Self::Port(fault) => fault.action(),
+            Self::Resting { account, code, .. } => {
+                let action = code.action().replace("<ID>", &account.to_string());
+                let says_how = action.contains("accounts resume");
+                let how = format!(" If that is done and it still waits: `chatferry accounts resume {account}`.");
+                if says_how { action } else { action + &how }
+            }
             _ => self.code().action().to_owned(),
         }
     }

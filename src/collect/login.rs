@@ -76,6 +76,21 @@ pub async fn log_in(
     outcome(&glance, site, pack.login.timeout)
 }
 
+/// Hands in the code that a person gave, once, and waits for what comes of it.
+///
+/// # Errors
+/// As [`log_in`]; [`CollectError::CodeRefused`] if the site wants a code still.
+pub async fn answer(page: &dyn SitePage, pack: &Pack, site: &str, code: &SecretString) -> Result<(), CollectError> {
+    let Some(form) = &pack.login.answer else { return Err(CollectError::OneTimeCode { site: site.to_owned() }) };
+    page.fill(&form.fill, code.expose_secret()).await?;
+    page.click(&form.click).await?;
+    let glance = page.wait(Until::Answered, pack.login.timeout).await?;
+    match outcome(&glance, site, pack.login.timeout) {
+        Err(CollectError::OneTimeCode { site }) => Err(CollectError::CodeRefused { site }),
+        other => other,
+    }
+}
+
 /// What an outcome means. A refusal counts more than a proof of being in: some sites draw the shell
 /// around both.
 ///
@@ -85,6 +100,12 @@ pub fn outcome(glance: &Glance, site: &str, waited: Duration) -> Result<(), Coll
     let site = site.to_owned();
     if glance.locked {
         Err(CollectError::Locked { site })
+    } else if glance.password_change {
+        Err(CollectError::PasswordChange { site })
+    } else if glance.captcha {
+        Err(CollectError::Captcha { site })
+    } else if glance.one_time_code {
+        Err(CollectError::OneTimeCode { site })
     } else if glance.challenge {
         Err(CollectError::Challenge { site })
     } else if glance.bad_credentials {
@@ -134,6 +155,20 @@ mod tests {
             }),
             Err(Code::Locked)
         );
+        // What is named more closely counts more.
+        type Mark = fn(&mut Glance) -> &mut bool;
+        let marks: [(Code, Mark); 4] = [
+            (Code::OneTimeCode, |g| &mut g.one_time_code),
+            (Code::Captcha, |g| &mut g.captcha),
+            (Code::PasswordChange, |g| &mut g.password_change),
+            (Code::Locked, |g| &mut g.locked),
+        ];
+        let mut glance = Glance { challenge: true, logged_in: true, ..Glance::default() };
+        for (expected, mark) in marks {
+            *mark(&mut glance) = true;
+            let told = outcome(&glance, "demo", Duration::ZERO).map_err(|error| error.code());
+            assert_eq!(told, Err(expected));
+        }
         assert_eq!(code(|_| ()), Err(Code::LoginUnclear));
         assert_eq!(code(|g| g.loading = true), Err(Code::PageNotRendered));
     }

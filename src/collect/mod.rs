@@ -15,6 +15,9 @@
 //! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
+//! | [`orders`] | what a person may order, and the mailbox of each account |
+//! | [`flaps`] | keeps an account that flips from telling everybody each time; pure |
+//! | [`bundle`] | what a failure leaves behind for a person |
 //! | [`probe`] | every query of a pack tried on the live pages |
 //! | [`trial`] | whether an edited pack may take the place of the one in use; pure |
 //! | [`reading`] | what a pack reads of a page as it stands, with verdicts: for fixtures |
@@ -24,11 +27,14 @@
 //! truth is the store.
 
 pub mod account;
+pub mod bundle;
 pub mod collector;
 pub mod error;
+pub mod flaps;
 pub mod history;
 pub mod list;
 pub mod login;
+pub mod orders;
 pub mod pass;
 pub mod positions;
 pub mod probe;
@@ -43,8 +49,9 @@ pub mod verdict;
 pub mod windows;
 
 pub use account::Account;
-pub use collector::{Collector, CollectorSettings, Packs, PassSummary};
+pub use collector::{Collector, CollectorSettings, Memory, Packs, PassSummary, outlives_a_start};
 pub use error::CollectError;
+pub use orders::{Desk, Mailbox};
 pub use relay::Relay;
 pub use spool::Spool;
 pub use tenure::{Held, Tenure};

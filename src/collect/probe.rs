@@ -17,6 +17,7 @@ impl Collector {
     /// # Errors
     /// What kept it from getting there, with what was seen until then lost.
     pub async fn probe(&self) -> Result<Vec<ProbeRow>, AnyFault> {
+        self.refuse_resting(true).await?;
         let page = self.open().await?;
         let outcome = self.probe_pages(page.as_ref()).await;
         page.close().await;

@@ -39,6 +39,7 @@ pub(crate) use error::count;
 pub use error::{ConfigProblems, Problem};
 pub use example::env_example;
 pub use google::{GoogleSettings, ServiceAccount};
+pub use nearest::nearest as nearest_name;
 pub use origin::{Origin, Place};
 pub use reader::Listed;
 pub use secret::MASK;

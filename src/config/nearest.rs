@@ -1,7 +1,7 @@
 //! "Did you mean ...?" for misspelt names.
 
 /// The known name that `name` most likely stands for; `None` if none is near enough to be meant.
-pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A third of the letters may be wrong, and two in a short name: more, and the guess misleads.
     within(name, known, (name.chars().count() / 3).max(2))
 }

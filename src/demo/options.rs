@@ -29,8 +29,14 @@ pub enum LoginMode {
     /// The application.
     #[default]
     Normal,
-    /// A page that wants a one-time code and never accepts one.
+    /// A page that asks a question and never accepts an answer.
     Challenge,
+    /// A page that wants a one-time code: [`super::Site::code`] opens the site.
+    OneTimeCode,
+    /// A page with a puzzle for people.
+    Captcha,
+    /// A page that wants a new password and takes none.
+    PasswordChange,
     /// The login form again, saying that the account is locked.
     Locked,
 }

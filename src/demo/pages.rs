@@ -11,12 +11,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::options::LoginMode;
-use super::session::{PASSWORD, Sessions, USERNAME};
+use super::session::{CODE, PASSWORD, Sessions, USERNAME};
 use super::state::State;
 
 const LOGIN: &str = include_str!("assets/page/login.html");
 const LOGIN_FORM: &str = include_str!("assets/page/login-form.html");
 const CHALLENGE: &str = include_str!("assets/page/challenge.html");
+const CODE_FORM: &str = include_str!("assets/page/code-form.html");
+const QUESTION: &str = include_str!("assets/page/question.html");
+const CAPTCHA: &str = include_str!("assets/page/captcha.html");
+const NEW_PASSWORD: &str = include_str!("assets/page/new-password.html");
 const APP: &str = include_str!("assets/page/app.html");
 
 /// Served under `/static/`.
@@ -61,12 +65,14 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, Form(given): Form<
     if given.username.trim() != USERNAME || given.password != PASSWORD {
         return login(StatusCode::UNAUTHORIZED, Some(("bad-credentials", "User name or password is wrong.")));
     }
-    match state.options.login {
+    match state.login() {
         LoginMode::Normal => {
             let cookie = state.sessions.issue(Timestamp::now());
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
-        LoginMode::Challenge => Redirect::to("/challenge").into_response(),
+        LoginMode::Challenge | LoginMode::OneTimeCode | LoginMode::Captcha | LoginMode::PasswordChange => {
+            Redirect::to("/challenge").into_response()
+        }
         LoginMode::Locked => {
             let text = "This account is locked after too many attempts. Please contact support.";
             login(StatusCode::FORBIDDEN, Some(("locked", text)))
@@ -79,14 +85,37 @@ pub(super) async fn log_out() -> Response {
     ([(header::SET_COOKIE, Sessions::end())], Redirect::to("/login")).into_response()
 }
 
-/// Asks for a one-time code.
-pub(super) async fn challenge() -> Html<String> {
-    Html(CHALLENGE.replace("{{error}}", ""))
+/// Asks for what the site wants beside the password.
+pub(super) async fn challenge(Shared(state): Shared<Arc<State>>) -> Html<String> {
+    Html(challenge_page(state.login(), ""))
 }
 
-/// No code is ever the right one.
-pub(super) async fn answer_challenge() -> Html<String> {
-    Html(CHALLENGE.replace("{{error}}", r#"<p class="challenge-error" role="alert">That code is not right.</p>"#))
+/// What the form of a challenge sends.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    #[serde(default)]
+    code: String,
+}
+
+/// The right code opens the site; nothing else ever does.
+pub(super) async fn answer_challenge(Shared(state): Shared<Arc<State>>, Form(given): Form<Answer>) -> Response {
+    let login = state.login();
+    if login == LoginMode::OneTimeCode && given.code.trim() == CODE {
+        let cookie = state.sessions.issue(Timestamp::now());
+        return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response();
+    }
+    let error = r#"<p class="challenge-error" role="alert">That is not right.</p>"#;
+    Html(challenge_page(login, error)).into_response()
+}
+
+fn challenge_page(login: LoginMode, error: &str) -> String {
+    let card = match login {
+        LoginMode::OneTimeCode => CODE_FORM,
+        LoginMode::Captcha => CAPTCHA,
+        LoginMode::PasswordChange => NEW_PASSWORD,
+        LoginMode::Normal | LoginMode::Challenge | LoginMode::Locked => QUESTION,
+    };
+    CHALLENGE.replace("{{card}}", card).replace("{{error}}", error)
 }
 
 /// A file of the page.

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 pub(super) const USERNAME: &str = "alex";
 /// The password of the one user.
 pub(super) const PASSWORD: &str = "sample-Pw-1";
+/// The one-time code that opens the site where it asks for one.
+pub(super) const CODE: &str = "471 203";
 
 const COOKIE: &str = "chatferry_demo_session";
 const LIFETIME: i64 = 30 * 24 * 3600;

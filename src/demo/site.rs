@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::dice::Dice;
-use super::options::SiteOptions;
-use super::session::{PASSWORD, USERNAME};
+use super::options::{LoginMode, SiteOptions};
+use super::session::{CODE, PASSWORD, USERNAME};
 use super::state::{Request, State, TruthMessage};
 use super::{DemoError, api, pages, push};
 
@@ -72,6 +72,16 @@ impl Site {
     /// The password that opens the site.
     pub const fn password() -> &'static str {
         PASSWORD
+    }
+
+    /// The one-time code that opens the site where it asks for one.
+    pub const fn code() -> &'static str {
+        CODE
+    }
+
+    /// From now on this follows from the right credentials.
+    pub fn set_login(&self, login: LoginMode) {
+        self.state.set_login(login);
     }
 
     /// Every message as it stands now, ordered by conversation id, then oldest first.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DemoError;
 use super::history::{self, OWNER, Post, Thread};
-use super::options::SiteOptions;
+use super::options::{LoginMode, SiteOptions};
 use super::session::Sessions;
 use super::talk::Talk;
 use crate::domain::Direction;
@@ -62,6 +62,7 @@ pub(super) struct State {
     pub(super) talks: Vec<Talk>,
     /// Cancelled when the site stops: open WebSockets end.
     pub(super) stop: CancellationToken,
+    login: Mutex<LoginMode>,
     threads: Mutex<Vec<Thread>>,
     pushes: broadcast::Sender<Arc<str>>,
     log: Mutex<Vec<Request>>,
@@ -79,12 +80,22 @@ impl State {
             threads: Mutex::new(history::threads(&options, &talks)),
             sessions: Sessions::new(options.seed, options.session_requests),
             pushes: broadcast::channel(PUSH_BUFFER).0,
+            login: Mutex::new(options.login),
             log: Mutex::default(),
             answers: AtomicU32::new(0),
             talks,
             stop,
             options,
         }
+    }
+
+    /// What follows from the right credentials now.
+    pub(super) fn login(&self) -> LoginMode {
+        *lock(&self.login)
+    }
+
+    pub(super) fn set_login(&self, login: LoginMode) {
+        *lock(&self.login) = login;
     }
 
     /// The chats; nobody else changes them meanwhile.

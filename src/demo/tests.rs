@@ -229,14 +229,27 @@ async fn whoever_is_not_logged_in_gets_the_login_form_and_no_chats() {
 }
 
 #[tokio::test]
-async fn a_challenge_never_ends_and_a_lock_says_so() {
-    let challenging = site(|options| options.login = LoginMode::Challenge).await;
+async fn a_challenge_wants_its_code_and_a_lock_says_so() {
+    let challenging = site(|options| options.login = LoginMode::OneTimeCode).await;
     let mut visitor = Visitor::new(&challenging);
     assert_eq!(visitor.log_in("alex", Site::password()).await.headers["location"], "/challenge");
     let page = visitor.get("/challenge").await.body;
     assert!(page.contains(r#"id="challenge""#) && page.contains(r#"autocomplete="one-time-code""#));
     let answered = visitor.request("POST", "/challenge", "application/x-www-form-urlencoded", "code=123456").await;
     assert!(answered.body.contains("challenge-error") && visitor.cookie.is_none());
+    for (mode, mark) in [
+        (LoginMode::Challenge, "challenge-town"),
+        (LoginMode::Captcha, "\"captcha\""),
+        (LoginMode::PasswordChange, "change-password"),
+    ] {
+        challenging.set_login(mode);
+        assert!(visitor.get("/challenge").await.body.contains(mark));
+        let answered = visitor.request("POST", "/challenge", "application/x-www-form-urlencoded", "code=471+203").await;
+        assert!(answered.body.contains("challenge-error") && visitor.cookie.is_none(), "{mode:?}");
+    }
+    challenging.set_login(LoginMode::OneTimeCode);
+    let answered = visitor.request("POST", "/challenge", "application/x-www-form-urlencoded", "code=471+203").await;
+    assert_eq!((answered.headers["location"].as_str(), answered.headers.contains_key("set-cookie")), ("/", true));
 
     let locking = site(|options| options.login = LoginMode::Locked).await;
     let mut visitor = Visitor::new(&locking);

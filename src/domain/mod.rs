@@ -15,7 +15,7 @@ pub mod ids;
 pub mod message;
 pub mod text;
 
-pub use account::{AccountState, AccountStatus};
+pub use account::{AccountState, AccountStatus, Trouble};
 pub use analysis::{Analysis, AnalysisId, Priority, Reading, Risk, RiskFlag, Sentiment, Usage, Verdict};
 pub use budget::{Allowance, Balance, BudgetLimits, Owner, Period, Purse};
 pub use conversation::Conversation;

@@ -12,6 +12,7 @@ pub mod crash;
 pub mod data_dir;
 pub mod error;
 pub mod service;
+pub mod socket;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point, poison_point};
 pub use data_dir::DataDir;
 pub use error::LifecycleError;
+pub use socket::SocketPlace;
 
 use crate::fault::Code;
 

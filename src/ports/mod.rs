@@ -9,6 +9,7 @@ pub mod backlog;
 pub mod budgets;
 pub mod bus;
 pub mod clock;
+pub mod control;
 pub mod leases;
 pub mod mirror;
 pub mod page;

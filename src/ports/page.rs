@@ -73,12 +73,25 @@ pub struct Glance {
     pub bad_credentials: bool,
     /// The site wants another proof.
     pub challenge: bool,
+    /// The site shows a CAPTCHA.
+    pub captcha: bool,
+    /// The site wants a one-time code.
+    pub one_time_code: bool,
+    /// The site wants a new password to be chosen.
+    pub password_change: bool,
     /// The site has locked the account.
     pub locked: bool,
     /// Which conversation the page says is open.
     pub opened: Option<String>,
     /// HTTP status of the document, 0 if unknown.
     pub status: u16,
+}
+
+impl Glance {
+    /// True if the site wants from a human what no program may give.
+    pub fn wants_a_human(&self) -> bool {
+        self.locked || self.challenge || self.captcha || self.one_time_code || self.password_change
+    }
 }
 
 /// What to wait for.
@@ -88,6 +101,8 @@ pub enum Until<'a> {
     List,
     /// Any declared outcome of a login.
     Outcome,
+    /// What came of a one-time code: an outcome, or the form for it anew.
+    Answered,
     /// The conversation whose page proof is this, loaded; or the login form.
     Thread(&'a str),
 }
@@ -353,6 +368,19 @@ pub trait SitePage: Send + Sync {
     /// # Errors
     /// Those of every call; `layout-broken` if a selector of that pack is none.
     async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault>;
+    /// The page's elements as HTML with classes, roles and the names of attributes, and without any text,
+    /// address or value: safe to show.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn skeleton(&self) -> Result<String, AnyFault>;
+
+    /// The visible part of the page as a PNG. `masked`: every text as dots, pictures and fields hidden, so
+    /// that it is safe to show.
+    ///
+    /// # Errors
+    /// Those of every call; `browser-protocol` if a text would stay readable.
+    async fn screenshot(&self, masked: bool) -> Result<Vec<u8>, AnyFault>;
 }
 
 #[cfg(test)]

@@ -233,7 +233,12 @@ pub fn queries<'a>(pack: &'a Pack) -> Vec<(String, &'a Query)> {
     add("login.outcomes.logged_in", Some(&outcomes.logged_in));
     add("login.outcomes.bad_credentials", outcomes.bad_credentials.as_ref());
     add("login.outcomes.challenge", outcomes.challenge.as_ref());
+    add("login.outcomes.captcha", outcomes.captcha.as_ref());
+    add("login.outcomes.one_time_code", outcomes.one_time_code.as_ref());
+    add("login.outcomes.password_change", outcomes.password_change.as_ref());
     add("login.outcomes.locked", outcomes.locked.as_ref());
+    add("login.answer.fill", pack.login.answer.as_ref().map(|answer| &answer.fill));
+    add("login.answer.click", pack.login.answer.as_ref().map(|answer| &answer.click));
     add("pages.login", Some(&pack.pages.login));
     add("pages.loading", pack.pages.loading.as_ref());
     add("pages.list.positive", Some(&pack.pages.list.positive));
@@ -281,6 +286,7 @@ pub fn queries<'a>(pack: &'a Pack) -> Vec<(String, &'a Query)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selectors::pack::AnswerForm;
 
     fn demo() -> Pack {
         toml::from_str(include_str!("../../selectors/demo.toml")).unwrap()
@@ -304,6 +310,10 @@ mod tests {
             let problems = lint(&pack);
             assert_eq!(problems.len(), 1, "{selector}: {problems:?}");
             assert_eq!(problems[0].key, "conversations.open.click[0]");
+            let mut pack = demo();
+            pack.login.answer = Some(AnswerForm { fill: Query::css("#code"), click: Query::css(selector) });
+            let keys: Vec<String> = lint(&pack).into_iter().map(|problem| problem.key).collect();
+            assert_eq!(keys, ["login.answer.click[0]"], "{selector}");
         }
     }
 

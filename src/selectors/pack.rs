@@ -76,6 +76,9 @@ pub struct Login {
     pub steps: Vec<LoginStep>,
     /// How to see what came of it.
     pub outcomes: Outcomes,
+    /// How a one-time code that a person gives is handed in; without it the person logs in by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerForm>,
     /// How long an outcome may take.
     #[serde(default = "login_timeout", with = "duration")]
     #[schemars(with = "String")]
@@ -120,6 +123,16 @@ pub enum Credential {
     Password,
 }
 
+/// `[login.answer]`: the form for a one-time code, filled in once for each code that a person gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerForm {
+    /// The field that takes the code.
+    pub fill: Query,
+    /// What hands it in.
+    pub click: Query,
+}
+
 /// `[login.outcomes]`: what proves each ending of a login.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,9 +142,18 @@ pub struct Outcomes {
     /// User name or password were refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_credentials: Option<Query>,
-    /// The site wants a CAPTCHA, a code or another proof.
+    /// The site wants another proof than those below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Query>,
+    /// The site shows a CAPTCHA. Without it: a visible frame of one of the common makers of CAPTCHAs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captcha: Option<Query>,
+    /// The site wants a one-time code. Without it: a visible field with `autocomplete=one-time-code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_time_code: Option<Query>,
+    /// The site wants a new password to be chosen first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_change: Option<Query>,
     /// The site has locked the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<Query>,

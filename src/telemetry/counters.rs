@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::metrics::{Metric, Series, catalogue as m};
+use crate::domain::AccountState;
 
 /// Declares a counter once: its field, its snapshot and its meaning.
 macro_rules! counters {
@@ -47,6 +48,24 @@ counters! {
     logins_attempted;
     /// Changes of an account's state.
     account_changes;
+    /// Changes of an account's state to `starting`.
+    account_changes_starting;
+    /// Changes of an account's state to `logging_in`.
+    account_changes_logging_in;
+    /// Changes of an account's state to `backfilling`.
+    account_changes_backfilling;
+    /// Changes of an account's state to `live`.
+    account_changes_live;
+    /// Changes of an account's state to `stale`.
+    account_changes_stale;
+    /// Changes of an account's state to `backoff`.
+    account_changes_backoff;
+    /// Changes of an account's state to `parked`.
+    account_changes_parked;
+    /// Changes of an account's state to `stopped`.
+    account_changes_stopped;
+    /// Times that an account began to flip to and fro.
+    account_flaps;
     /// Times that an account was found in another process's hands.
     accounts_held_elsewhere;
     /// Leases taken, lost, or not kept as they should be.
@@ -164,6 +183,20 @@ impl Counters {
             self.series.raise(metric, values, total);
         }
         self.series.render()
+    }
+
+    /// The counter of changes to a state.
+    pub(super) fn account_changes_to(&self, state: AccountState) -> &AtomicU64 {
+        match state {
+            AccountState::Starting => &self.account_changes_starting,
+            AccountState::LoggingIn => &self.account_changes_logging_in,
+            AccountState::Backfilling => &self.account_changes_backfilling,
+            AccountState::Live => &self.account_changes_live,
+            AccountState::Stale => &self.account_changes_stale,
+            AccountState::Backoff => &self.account_changes_backoff,
+            AccountState::Parked => &self.account_changes_parked,
+            AccountState::Stopped => &self.account_changes_stopped,
+        }
     }
 }
 

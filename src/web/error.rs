@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::PartName;
@@ -44,6 +45,15 @@ pub enum WebError {
         #[source]
         source: io::Error,
     },
+    /// The control socket can't be opened.
+    #[error("the control socket in {} can't be opened", path.display())]
+    Control {
+        /// The data directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// The check of the data directory panicked: a defect of ours.
     #[error("the check of the data directory broke off")]
     CheckBroken,
@@ -82,7 +92,8 @@ impl Fault for WebError {
             | Self::AddressNotOurs { .. }
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
-            | Self::Serve { .. } => Class::Permanent,
+            | Self::Serve { .. }
+            | Self::Control { .. } => Class::Permanent,
             Self::CheckBroken | Self::Blocked { .. } | Self::NoAnswer { .. } => Class::RETRY,
         }
     }
@@ -93,7 +104,8 @@ impl Fault for WebError {
             | Self::AddressNotOurs { .. }
             | Self::AddressForbidden { .. }
             | Self::Listen { .. }
-            | Self::Serve { .. } => Scope::Process,
+            | Self::Serve { .. }
+            | Self::Control { .. } => Scope::Process,
             Self::CheckBroken | Self::Blocked { .. } | Self::NoAnswer { .. } => Scope::Event,
         }
     }
@@ -104,6 +116,7 @@ impl Fault for WebError {
             | Self::AddressNotOurs { .. }
             | Self::AddressForbidden { .. }
             | Self::Listen { .. } => Code::HttpAddressUnusable,
+            Self::Control { .. } => Code::DataDirUnusable,
             Self::Serve { .. } | Self::CheckBroken => Code::Internal,
             Self::Blocked { .. } => Code::BrokerBlocked,
             Self::NoAnswer { part, .. } => match part {
@@ -119,6 +132,7 @@ impl Fault for WebError {
             Self::AddressInUse { .. }
             | Self::Listen { .. }
             | Self::Serve { .. }
+            | Self::Control { .. }
             | Self::CheckBroken
             | Self::Blocked { .. } => self.code().action().to_owned(),
             Self::AddressNotOurs { addr } => {

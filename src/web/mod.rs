@@ -10,6 +10,8 @@
 //! | `/api/v1/status` | all that the page shows, as JSON |
 //! | `/` | the page |
 //!
+//! Beside it, for the command line of this machine: [`control`].
+//!
 //! The page is complete without script; with it, `/assets/app.js` patches it from `/api/v1/status`.
 //! Everything shown is decided here in Rust, so that the two can't disagree.
 //!
@@ -18,6 +20,7 @@
 //! JSON.
 
 mod assets;
+pub mod control;
 mod error;
 mod guard;
 mod headline;

@@ -175,7 +175,8 @@ impl Observer {
         self.store_answered.load(Ordering::Relaxed)
     }
 
-    async fn look(&self) -> Survey {
+    /// A new survey, whatever the latest says: for one person who asks.
+    pub async fn look(&self) -> Survey {
         let WebState { store, bus, spool, .. } = &self.state;
         let newest = ConversationFilter { account: None, limit: Some(LATEST) };
         let (

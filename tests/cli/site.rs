@@ -32,6 +32,16 @@ async fn login_refused(mode: LoginMode, password: &str, code: &str) {
     let document: serde_json::Value = serde_json::from_str(&accounts.stdout).unwrap();
     assert_eq!(document[0]["status"]["state"], "parked", "{document}");
     assert_eq!(document[0]["status"]["code"], code, "{document}");
+    // Nor is it tried again by starting again.
+    let again = refused(&place, &["collect", "--once"], 1, code).await;
+    assert!(again.stderr.contains("chatferry accounts resume demo/default"), "{}", again.stderr);
+    assert_eq!(posts(&site), ["POST /login"]);
+    // Without what it was tried with nobody can tell that anything has changed; with it, other credentials can.
+    if code == "bad-credentials" {
+        let mended = place.with("DEMO_PASSWORD", Site::password());
+        mended.collect_once().await;
+        assert_eq!(posts(&site), ["POST /login"; 2]);
+    }
     site.stop().await;
 }
 
@@ -43,6 +53,46 @@ async fn a_wrong_password() {
 #[tokio::test]
 async fn a_challenge() {
     login_refused(LoginMode::Challenge, Site::password(), "challenge").await;
+}
+
+#[tokio::test]
+async fn a_captcha() {
+    login_refused(LoginMode::Captcha, Site::password(), "captcha").await;
+}
+
+#[tokio::test]
+async fn a_one_time_code() {
+    login_refused(LoginMode::OneTimeCode, Site::password(), "one-time-code").await;
+}
+
+#[tokio::test]
+async fn a_new_password_that_is_wanted() {
+    login_refused(LoginMode::PasswordChange, Site::password(), "password-change").await;
+}
+
+/// Challenges of a site whose pack says nothing about them.
+#[tokio::test]
+async fn challenges_that_no_marker_describes() {
+    let _turn = turn().await;
+    let mut pack: toml_edit::DocumentMut = crate::refusal::PACK.parse().unwrap();
+    let outcomes = pack["login"]["outcomes"].as_table_mut().unwrap();
+    for name in ["challenge", "captcha", "one_time_code", "password_change"] {
+        assert!(outcomes.remove(name).is_some());
+    }
+    pack["login"]["timeout"] = toml_edit::value("5s");
+    let cases = [
+        (LoginMode::Captcha, "captcha"),
+        (LoginMode::OneTimeCode, "one-time-code"),
+        (LoginMode::Challenge, "login-unclear"),
+    ];
+    for (mode, code) in cases {
+        let site = Site::start(SiteOptions { login: mode, ..small_site() }).await.unwrap();
+        let place = Place::for_site(&site);
+        crate::refusal::put_pack(&place, &pack.to_string());
+        refused(&place, &["collect", "--once"], 1, code).await;
+        assert_eq!(posts(&site), ["POST /login"]);
+        site.stop().await;
+    }
 }
 
 #[tokio::test]

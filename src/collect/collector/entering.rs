@@ -39,7 +39,7 @@ impl Collector {
         let glance = page.wait(Until::List, pack.pages.timeout).await?;
         if glance.login {
             self.log_in(page).await?;
-        } else if glance.challenge || glance.locked {
+        } else if glance.wants_a_human() {
             login::outcome(&glance, self.account.id.site().as_str(), Duration::ZERO)?;
         }
         self.progress.tell(Progress::LoggedIn { account: self.account.id.clone() });

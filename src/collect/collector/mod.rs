@@ -1,27 +1,33 @@
 //! The task that owns one account: its states, its passes, and what follows from each fault.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 mod entering;
 mod packs;
+mod memory;
+mod orders;
 mod telling;
 mod trying;
 
 pub use self::packs::{Offers, Packs};
 
+pub use self::memory::{MISSES, Memory, Misses};
+pub use self::orders::{obey, outlives_a_start};
 use self::telling::sentence;
 use super::account::Account;
 use super::error::CollectError;
+use super::orders::Mailbox;
 use super::pass::{Depth, Found, Pass, SoFar};
 use super::spool::Spool;
 use super::tenure::Held;
 use crate::config::LoginBudget;
 use crate::domain::{AccountState, AccountStatus};
-use crate::fault::{AnyFault, Code, Scope};
+use crate::fault::{AnyFault, Class, Code, Scope};
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::{Browser, SitePage};
 use crate::ports::{Clock, Store};
@@ -82,14 +88,22 @@ pub struct Collector {
     pub status: Mutex<Option<AccountStatus>>,
     /// Packs that change.
     pub packs: Packs,
+    /// What a person wants of the account.
+    pub orders: Arc<Mailbox>,
+    /// Where failures are taken down.
+    pub failures: PathBuf,
+    /// What is remembered between two passes.
+    pub memory: Memory,
 }
 
 impl Collector {
     /// One completed pass over everything, with a browser of its own; passing faults are tried again.
     ///
     /// # Errors
-    /// The fault that ended it; the account is parked or in backoff, as its class says.
+    /// The fault that ended it; the account is parked or in backoff, as its class says. The fault of an
+    /// account that waits for a human, which is left as it is.
     pub async fn once(&self) -> Result<PassSummary, AnyFault> {
+        self.refuse_resting(false).await?;
         let mut failures = 0;
         loop {
             let fault = match self.attempt(Depth::Whole).await {
@@ -100,19 +114,19 @@ impl Collector {
                 Err(fault) => fault,
             };
             failures += 1;
-            let wait = if self.is_over() { None } else { ONCE.delay_for(failures, fault.class(), fastrand::f64()) };
+            let wait = self.wait_after(&fault, failures, ONCE).filter(|_| !self.is_over());
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
-                Some(wait) if fault.class().is_retryable() => self.sleep(wait).await,
-                _ => return Err(fault),
+                Some(wait) => self.sleep(wait).await,
+                None => return Err(fault),
             }
         }
     }
 
     /// Passes until the stop, each `pass_interval` after the one before. A fault that a human must
-    /// mend parks the account; the task then only waits for the stop, or for a pack that mends it.
-    /// Ends too when the account is to go on with another pack ([`Collector::promoted`]).
+    /// mend parks the account; the task then only waits for the human's word, or for the stop.
     pub async fn run(&self) {
+        self.take_up().await;
         let mut failures = 0;
         while !self.is_over() {
             let begun = Instant::now();
@@ -128,23 +142,27 @@ impl Collector {
             };
             // A session that worked for a while has earned a fresh count.
             failures = if begun.elapsed() > ENDLESS.ceiling(u32::MAX).unwrap_or_default() { 1 } else { failures + 1 };
-            let wait = ENDLESS.delay_for(failures, fault.class(), fastrand::f64());
+            let wait = self.wait_after(&fault, failures, ENDLESS);
             self.tell_fault(&fault, wait, LONG).await;
-            let is_mended = match wait {
-                Some(wait) if fault.class().is_retryable() => self.rest(wait, fault.code()).await,
-                _ => {
+            match wait {
+                Some(wait) => self.sleep(wait).await,
+                None => {
                     if fault.scope() == Scope::Process {
                         self.lifecycle.stop_over(fault.code());
                     }
-                    self.park(fault.code()).await
+                    self.rest().await;
+                    failures = 0;
                 }
             };
             if is_mended {
                 break;
             }
         }
+        if self.tell_pause().await {
+            return;
+        }
         // What a human must do stays true while nobody runs; and an account that was lost is another's now.
-        if self.lifecycle.is_stopping() && !self.is_parked() && !self.is_promoted() {
+        if self.lifecycle.is_stopping() && !self.is_resting() {
             self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
         }
     }
@@ -153,12 +171,30 @@ impl Collector {
         self.held.stop.is_cancelled()
     }
 
+    /// How long to wait after a fault; `None`: no repetition helps. A page that was broken once or twice may
+    /// have been caught in the middle of something.
+    fn wait_after(&self, fault: &AnyFault, failures: u32, schedule: RetrySchedule) -> Option<Duration> {
+        let is_hiccup = fault.code() == Code::LayoutBroken && self.memory.missed_passes() < MISSES;
+        let class = if is_hiccup { Class::RETRY } else { fault.class() };
+        schedule.delay_for(failures, class, fastrand::f64())
+    }
+
     /// One browser: a pass, a wait, the next pass, until a fault or the stop.
     async fn session(&self) -> Result<(), AnyFault> {
         let page = self.open().await?;
-        let outcome = self.passes(page.as_ref()).await;
+        let mut outcome = self.passes(page.as_ref()).await;
+        while let Err(fault) = outcome {
+            outcome = match self.let_answer(page.as_ref(), fault).await {
+                Ok(()) => self.passes(page.as_ref()).await,
+                Err(fault) => {
+                    self.take_down(page.as_ref(), &fault).await;
+                    page.close().await;
+                    return Err(fault);
+                }
+            }
+        }
         page.close().await;
-        outcome
+        Ok(())
     }
 
     async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
@@ -169,7 +205,12 @@ impl Collector {
             if self.try_offer(page).await? {
                 return Ok(());
             }
-            let summary = self.pass(page, Depth::News).await?;
+            let wanted = self.spool.recollect(&self.account.id).await?;
+            let depth = if wanted.is_some() { Depth::Whole } else { Depth::News };
+            let summary = self.pass(page, depth, wanted.flatten()).await?;
+            if let Some(since) = wanted {
+                self.spool.recollected(&self.account.id, since).await?;
+            }
             self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
             self.sleep_or_offer(self.settings.pass_interval, false).await;
         }
@@ -214,14 +255,17 @@ impl Collector {
 
     async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {
         let page = self.open().await?;
-        let outcome = self.pass(page.as_ref(), depth).await;
+        let outcome = self.pass(page.as_ref(), depth, None).await;
+        if let Err(fault) = &outcome {
+            self.take_down(page.as_ref(), fault).await;
+        }
         page.close().await;
         outcome
     }
 
     /// A pass, with at most one login before it and one more whenever the session ends in its middle,
     /// as long as each session brings it further.
-    async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
+    async fn pass(&self, page: &dyn SitePage, depth: Depth, since: Option<Timestamp>) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
         // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
@@ -235,6 +279,8 @@ impl Collector {
             store: self.store.as_ref(),
             clock: self.clock.as_ref(),
             depth,
+            since,
+            misses: &self.memory.misses,
             epoch: self.held.epoch,
             stop: &self.held.stop,
             progress: &self.progress,
@@ -256,6 +302,7 @@ impl Collector {
                 Err(other) => return Err(other.into()),
             }
         }
+        self.memory.completed();
         let found = so_far.found;
         let duration = begun.elapsed();
         let account = &self.account.id;
@@ -268,10 +315,13 @@ impl Collector {
         Ok(PassSummary { found, duration })
     }
 
-    /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.
+    /// Waits, unless the stop or an order comes. Cancel-safe: no arm holds anything.
     async fn sleep(&self, wait: Duration) {
         tokio::select! {
+            biased;
             () = self.held.stop.cancelled() => (),
+            // The loop looks at what there is to do anyway.
+            wish = self.orders.wanted() => drop(self.orders.take(wish)),
             () = tokio::time::sleep(wait) => (),
         }
     }

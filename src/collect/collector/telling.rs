@@ -4,28 +4,42 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::Collector;
+use super::{Collector, LONG, MISSES};
+use crate::collect::bundle;
+use crate::collect::flaps::Weight;
 use crate::collect::pass::Found;
 use crate::domain::event::AccountChanged;
 use crate::domain::{AccountState, AccountStatus, Envelope, Event};
-use crate::fault::{AnyFault, Class, Code, Fault};
+use crate::fault::{AnyFault, Code, Fault};
+use crate::ports::page::SitePage;
 use crate::telemetry::Occurrence;
-use crate::telemetry::occurrences::{AccountStateChanged, PassFailed};
+use crate::telemetry::occurrences::{AccountFlaps, AccountStateChanged, PassFailed};
 
 /// How long the store may keep an account's task waiting with its state.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Collector {
-    pub(super) fn is_parked(&self) -> bool {
-        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().is_some_and(|status| status.state == AccountState::Parked)
+    /// True if the account waits for a human.
+    pub(super) fn is_resting(&self) -> bool {
+        self.last().is_some_and(|status| status.state == AccountState::Parked || status.is_paused())
     }
 
     pub(super) fn is_live(&self) -> bool {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.as_ref().is_some_and(|status| status.state == AccountState::Live)
+        self.last().is_some_and(|status| status.state == AccountState::Live)
+    }
+
+    pub(super) fn last_code(&self) -> Option<Code> {
+        self.last().and_then(|status| status.code)
+    }
+
+    pub(super) fn set_status(&self, status: AccountStatus) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    fn last(&self) -> Option<AccountStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) async fn tell_reading(&self) {
@@ -38,11 +52,48 @@ impl Collector {
             return;
         }
         PassFailed { account: &self.account.id, fault }.emit(&self.counters);
-        let state = match (fault.class(), wait) {
-            (Class::Retryable { .. }, _) => AccountState::Backoff,
-            (Class::Permanent | Class::Critical, _) => AccountState::Parked,
+        let is_passing = fault.class().is_retryable() || wait.is_some();
+        let state = if is_passing { AccountState::Backoff } else { AccountState::Parked };
+        let mut action = fault.action().replace("<ID>", &self.account.id.to_string());
+        if let Some(path) = self.memory.take_evidence() {
+            action.push_str(&format!(" What the page looked like: {}.", path.display()));
+        }
+        if state == AccountState::Parked {
+            self.note_park(fault.code()).await;
+        }
+        self.tell_with(state, Some(fault.code()), &format!("{}.", fault.chain()), Some(action), valid).await;
+    }
+
+    /// The account is parked, and a code can be given for so long.
+    pub(super) async fn tell_asking(&self, fault: &AnyFault, action: String, valid: Duration) {
+        let valid = SignedDuration::try_from(valid).unwrap_or(LONG);
+        let sentence = format!("{}; its page is kept open.", fault.chain());
+        self.tell_with(AccountState::Parked, Some(fault.code()), &sentence, Some(action), valid).await;
+    }
+
+    /// Tells the state once more as it is.
+    pub(super) async fn renew_status(&self) {
+        if let Some(AccountStatus { state, code, sentence, action, .. }) = self.last() {
+            self.tell_with(state, code, &sentence, action, LONG).await;
+        }
+    }
+
+    /// Takes down what the page looks like, where a person will want to see it: a challenge, a login that
+    /// leads nowhere, and a page that was broken several times in a row, once.
+    pub(super) async fn take_down(&self, page: &dyn SitePage, fault: &AnyFault) {
+        let (account, code, now) = (self.account.as_ref(), fault.code(), self.clock.now());
+        let misses = self.memory.failed(code);
+        let taken = match code {
+            Code::Challenge | Code::Captcha | Code::OneTimeCode | Code::PasswordChange | Code::Locked => {
+                bundle::of_challenge(&self.failures, account, page, code, now).await
+            }
+            Code::LayoutBroken | Code::PageNotRendered if misses == MISSES => {
+                bundle::of_failure(&self.failures, account, page, code, now).await
+            }
+            Code::LoginUnclear => bundle::of_failure(&self.failures, account, page, code, now).await,
+            _ => None,
         };
-        self.tell_with(state, Some(fault.code()), &format!("{}.", fault.chain()), Some(fault.action()), valid).await;
+        self.memory.keep_evidence(taken);
     }
 
     pub(super) async fn tell(&self, state: AccountState, code: Option<Code>, sentence: &str, valid: SignedDuration) {
@@ -59,9 +110,10 @@ impl Collector {
         valid: SignedDuration,
     ) {
         let now = self.clock.now();
-        let (status, is_news) = {
+        let (status, weight) = {
             let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             let before = last.as_ref();
+            let weight = self.memory.flaps().weigh((state, code), Instant::now());
             let is_news = before.is_none_or(|before| before.state != state || before.code != code);
             let last_pass_at =
                 if state == AccountState::Live { Some(now) } else { before.and_then(|before| before.last_pass_at) };
@@ -76,10 +128,25 @@ impl Collector {
                 last_pass_at,
             };
             *last = Some(status.clone());
-            (status, is_news)
+            (status, weight)
         };
-        if is_news {
-            AccountStateChanged { status: &status }.emit(&self.counters);
+        self.orders.told(&status);
+        let held = match weight {
+            Weight::Known => 0,
+            Weight::Told { held } => {
+                AccountStateChanged { status: &status, is_held: false }.emit(&self.counters);
+                held
+            }
+            Weight::Held { first } => {
+                AccountStateChanged { status: &status, is_held: true }.emit(&self.counters);
+                u64::from(first)
+            }
+        };
+        if held > 0 {
+            let is_over = matches!(weight, Weight::Told { .. });
+            AccountFlaps { account: &self.account.id, held, is_over }.emit(&self.counters);
+        }
+        if let Weight::Told { .. } = weight {
             let AccountStatus { account, state, code, action, since, .. } = status.clone();
             let event = Event::AccountChanged(AccountChanged { account, state, code, action, since });
             if let Err(error) = self.spool.enqueue(&Envelope::new(event, now)).await {

@@ -19,7 +19,7 @@ impl Pass<'_> {
         if glance.login {
             return Err(CollectError::LoggedOut { site });
         }
-        if glance.locked || glance.challenge {
+        if glance.wants_a_human() {
             return login::outcome(glance, &site, Duration::ZERO);
         }
         Ok(())
@@ -78,7 +78,16 @@ impl Pass<'_> {
                 self.spool.drift_ended(&self.account.id, field).await?;
             }
         }
+        for field in matches.keys() {
+            if !drifts.iter().any(|drift| drift.field() == field) {
+                self.misses.found(field);
+            }
+        }
         for drift in &drifts {
+            // A page may be caught in the middle of drawing itself.
+            if matches!(drift, Drift::Missing { .. }) && !self.misses.missed(drift.field()) {
+                continue;
+            }
             let event = SelectorsDrifted {
                 account: self.account.id.clone(),
                 pack: pack.hash.clone(),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 mod doubt;
@@ -11,6 +12,7 @@ mod keep;
 mod recall;
 
 use super::account::Account;
+use super::collector::Misses;
 use super::error::CollectError;
 use super::history::{Going, History, Progress as Steps, Reach, pause};
 use super::resolve::{Begin, Reader};
@@ -78,6 +80,10 @@ pub struct Pass<'a> {
     pub clock: &'a dyn Clock,
     /// How far back.
     pub depth: Depth,
+    /// Of a whole reading: only what was active since then; the rest is looked at for news.
+    pub since: Option<Timestamp>,
+    /// What was missing lately.
+    pub misses: &'a Misses,
     /// The epoch of the account's lease.
     pub epoch: Option<u64>,
     /// Ends the pass between two steps.
@@ -116,12 +122,13 @@ impl Pass<'_> {
             let cursor = self.spool.cursor(conversation.key).await?;
             let row_digest = digest(row);
             let unchanged = pack.conversations.row_shows_news && cursor.row_digest == Some(row_digest);
-            if self.depth == Depth::News && cursor.complete && unchanged {
+            let depth = self.depth_of(conversation.key).await?;
+            if depth == Depth::News && cursor.complete && unchanged {
                 continue;
             }
             pause(&mut conversations, self.stop).await?;
             let cursor = self.recall(cursor, conversation.key).await?;
-            match self.read(&conversation, &cursor, row_digest, &mut steps).await {
+            match self.read(&conversation, &cursor, row_digest, depth, &mut steps).await {
                 Ok(read) => {
                     failures = 0;
                     done.insert(conversation.key);
@@ -160,6 +167,14 @@ impl Pass<'_> {
         list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
     }
 
+    /// How far back one conversation is read.
+    async fn depth_of(&self, key: ConversationKey) -> Result<Depth, CollectError> {
+        let Some(since) = self.since.filter(|_| self.depth == Depth::Whole) else { return Ok(self.depth) };
+        let last = self.store.conversation(&key).await?.and_then(|conversation| conversation.last_sent_at);
+        // One without a time may have been active at any.
+        Ok(if last.is_some_and(|last| last < since) { Depth::News } else { Depth::Whole })
+    }
+
     /// Opens the list's page and waits for it.
     async fn show_list(&self) -> Result<Glance, CollectError> {
         let pack = &self.account.pack.pack;
@@ -185,6 +200,7 @@ impl Pass<'_> {
         conversation: &ConversationRef,
         cursor: &Cursor,
         row_digest: [u8; 16],
+        depth: Depth,
         steps: &mut Pace,
     ) -> Result<Read, CollectError> {
         let pack = &self.account.pack.pack;
@@ -206,7 +222,7 @@ impl Pass<'_> {
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.
-        let can_stop = self.depth == Depth::News && cursor.complete;
+        let can_stop = depth == Depth::News && cursor.complete;
         let is_known = |rows: &[ThreadRow]| {
             can_stop
                 && (rows.is_empty()

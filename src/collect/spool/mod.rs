@@ -16,9 +16,11 @@ use tokio::sync::Notify;
 
 mod account;
 mod capture;
+mod parks;
 mod schema;
 
 pub use capture::{Capture, Cursor, Known, Pending, PendingGap, Recalled};
+pub use parks::Tried;
 
 use super::error::CollectError;
 use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};

@@ -62,4 +62,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- The time that its last reading went by: the next one goes by a later one, whatever the clock says.
         ALTER TABLE conversation ADD COLUMN observed_us INTEGER;
     ",
+}, Migration {
+    component: "orders",
+    version: 1,
+    sql: "
+        -- With what an account was tried when it was parked: a keyed hash of its credentials, and its pack.
+        CREATE TABLE park (account TEXT PRIMARY KEY, salt BLOB NOT NULL, credentials BLOB NOT NULL, pack TEXT NOT NULL) WITHOUT ROWID;
+        -- Accounts that a person wants read as a whole.
+        CREATE TABLE recollect (account TEXT PRIMARY KEY, since_us INTEGER) WITHOUT ROWID;
+    ",
 }];

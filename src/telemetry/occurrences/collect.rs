@@ -16,15 +16,24 @@ use crate::telemetry::metrics::catalogue as m;
 pub struct AccountStateChanged<'o> {
     /// Where it stands now.
     pub status: &'o AccountStatus,
+    /// It flips to and fro: counted, and told to nobody.
+    pub is_held: bool,
 }
 
 impl Occurrence for AccountStateChanged<'_> {
     fn emit(self, counters: &Counters) {
         let AccountStatus { account, state, code, sentence, action, .. } = self.status;
         add(&counters.account_changes, 1);
-        counters.series.add(&m::ACCOUNT_CHANGES, &[state.as_str()], 1);
+        add(counters.account_changes_to(*state), 1);
         let (state_word, code, action) = (state.as_str(), code.map(Code::as_str), action.as_deref());
         match state {
+            _ if self.is_held => {
+                debug!(
+                    target: "chatferry::collect",
+                    { account.id = %account, account.state = state_word, error.code = code, reason = sentence },
+                    "account changed again"
+                );
+            }
             AccountState::Parked | AccountState::Stale | AccountState::Backoff => {
                 warn!(
                     target: "chatferry::collect",
@@ -46,6 +55,29 @@ impl Occurrence for AccountStateChanged<'_> {
                     "account changed"
                 );
             }
+        }
+    }
+}
+
+/// An account flips to and fro: its changes are held back from now on, or were until now.
+#[derive(Debug)]
+pub struct AccountFlaps<'o> {
+    /// Which account.
+    pub account: &'o AccountId,
+    /// How many changes were held back.
+    pub held: u64,
+    /// True if that is over.
+    pub is_over: bool,
+}
+
+impl Occurrence for AccountFlaps<'_> {
+    fn emit(self, counters: &Counters) {
+        let Self { account, held, is_over } = self;
+        add(&counters.account_flaps, u64::from(!is_over));
+        if is_over {
+            info!(target: "chatferry::collect", { account.id = %account, held }, "account changes were held back");
+        } else {
+            warn!(target: "chatferry::collect", { account.id = %account, held }, "account flips to and fro; its changes are held back");
         }
     }
 }

@@ -24,8 +24,8 @@ pub mod program;
 
 pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
-    AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged, LoginAttempted,
-    PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
+    AccountFlaps, AccountHeldElsewhere, AccountStateChanged, ConversationRead, GapRecorded, LeaseChanged,
+    LoginAttempted, PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use deliveries::{BatchTakenApart, ConsumerBackedOff, DeliveriesDone, DeliveryDead, DeliveryRetried};
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};

@@ -41,7 +41,7 @@ fn status(account: &AccountId, state: AccountState, code: Option<Code>) -> Accou
 fn a_line_has_dotted_fields_and_a_constant_message() {
     let account: AccountId = "demo/default".parse().unwrap();
     let parked = status(&account, AccountState::Parked, Some(Code::Challenge));
-    let (line, counts) = emitted(AccountStateChanged { status: &parked });
+    let (line, counts) = emitted(AccountStateChanged { status: &parked, is_held: false });
     assert_eq!(
         line,
         json!({
@@ -50,9 +50,11 @@ fn a_line_has_dotted_fields_and_a_constant_message() {
             "action": Code::Challenge.action(),
         })
     );
-    assert_eq!(counts, [("account_changes", 1)]);
+    assert_eq!(counts, [("account_changes", 1), ("account_changes_parked", 1)]);
+    let (line, again) = emitted(AccountStateChanged { status: &parked, is_held: true });
+    assert_eq!((line["level"].as_str(), again), (Some("debug"), counts), "what is held back still counts");
     let live = status(&account, AccountState::Live, None);
-    let (line, _) = emitted(AccountStateChanged { status: &live });
+    let (line, _) = emitted(AccountStateChanged { status: &live, is_held: false });
     assert_eq!((line["level"].as_str(), line.get("error.code")), (Some("info"), None));
 }
 
@@ -69,6 +71,8 @@ fn every_occurrence_counts_what_it_tells() {
 
     let cases = [
         ("info", vec![("logins_attempted", 1)], emitted(LoginAttempted { account })),
+        ("warn", vec![("account_flaps", 1)], emitted(AccountFlaps { account, held: 1, is_over: false })),
+        ("info", vec![], emitted(AccountFlaps { account, held: 4, is_over: true })),
         (
             "info",
             vec![("passes_completed", 1)],
@@ -138,5 +142,5 @@ fn every_occurrence_counts_what_it_tells() {
         (dead["event.id"].as_str(), dead["error.code"].as_str()),
         (Some(&*event_id.to_string()), Some("event-invalid"))
     );
-    assert_eq!(cases[1].2.0["duration_ms"], 1500);
+    assert_eq!(cases[3].2.0["duration_ms"], 1500);
 }
