@@ -147,7 +147,7 @@ impl App {
             username: config.username.clone(),
             password: config.password.clone(),
             terms_acknowledged: config.terms_acknowledged,
-            profile: profile::profile_of(self.data_dir.path(), &config.id),
+            old_profile: profile::profile_of(self.data_dir.path(), &config.id),
         })
     }
 

@@ -131,6 +131,8 @@ codes! {
     BrowserGone = "browser-gone", "Nothing at once: it is started again. If it repeats, look at memory limits.";
     /// A page's renderer crashed.
     PageCrashed = "page-crashed", "Nothing at once: the page is opened again. If it repeats, look at memory limits.";
+    /// A script of the page does not end, so that the page answers nothing.
+    PageHung = "page-hung", "Nothing at once: the page is closed and opened again. If it repeats, open the site in a normal browser and see whether it hangs there too.";
     /// A step in the page did not end in time.
     PageTimeout = "page-timeout", "Nothing at once: it is tried again. If it repeats, the site is slow or the pack waits for the wrong thing.";
     /// The browser refused what we asked, or answered nonsense.
@@ -145,6 +147,10 @@ codes! {
     Locked = "locked", "Follow the site's instructions to unlock the account, then start chatferry again.";
     /// The site ended our session in the middle of a pass.
     LoggedOut = "logged-out", "Nothing at once: it logs in again. If it repeats, somebody else may be using the account.";
+    /// What is logged in would not survive a restart.
+    SessionNotSaved = "session-not-saved", "Nothing at once: the account goes on. Each restart will cost a login; keep CHATFERRY_LOGIN_BUDGET in mind, and see the runbook for the causes.";
+    /// What was kept of a login can't be read.
+    SessionUnreadable = "session-unreadable", "Nothing at once: it logs in again. If CHATFERRY_SESSION_KEY was changed, add the old key in a line below the new one and start again.";
     /// The login budget is used up.
     LoginBudget = "login-budget", "Find out why the session does not last before more logins are tried; the site may lock the account.";
     /// The login ended in a page that no declared outcome describes.

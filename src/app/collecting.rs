@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use url::Url;
 
-use crate::browser::{Chromium, ChromiumSettings};
+use crate::browser::{Chromium, ChromiumSettings, Limits};
 use crate::collect::{Account, Collector, CollectorSettings, Held, Spool};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -52,6 +52,7 @@ pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Ch
             headful: !config.browser.headless,
             no_sandbox: config.browser.no_sandbox,
             data_dir: data_dir.to_owned(),
+            limits: Limits::default(),
         },
         counters,
     )

@@ -54,6 +54,12 @@ pub enum BrowserError {
         /// What was being done.
         step: &'static str,
     },
+    /// The page answers nothing any more.
+    #[error("the page hangs (during {step})")]
+    Hung {
+        /// What was being done.
+        step: &'static str,
+    },
     /// A deadline passed.
     #[error("the page did not answer within {after:?} (during {step})")]
     Timeout {
@@ -152,6 +158,7 @@ impl Fault for BrowserError {
             | Self::Selector { .. } => Class::Permanent,
             Self::Gone { .. }
             | Self::Crashed { .. }
+            | Self::Hung { .. }
             | Self::Timeout { .. }
             | Self::ContextLost { .. }
             | Self::Unreachable { .. }
@@ -167,6 +174,7 @@ impl Fault for BrowserError {
             Self::Selector { .. } => Scope::Site,
             Self::Gone { .. }
             | Self::Crashed { .. }
+            | Self::Hung { .. }
             | Self::Timeout { .. }
             | Self::ContextLost { .. }
             | Self::Unreachable { .. }
@@ -182,6 +190,7 @@ impl Fault for BrowserError {
             Self::Sandbox { .. } => Code::SandboxUnavailable,
             Self::Gone { .. } => Code::BrowserGone,
             Self::Crashed { .. } => Code::PageCrashed,
+            Self::Hung { .. } => Code::PageHung,
             Self::Timeout { .. } | Self::ContextLost { .. } => Code::PageTimeout,
             Self::Unreachable { .. } => Code::SiteUnreachable,
             Self::Selector { .. } => Code::LayoutBroken,

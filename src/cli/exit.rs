@@ -127,6 +127,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::StoreUnavailable
         | Code::BrowserGone
         | Code::PageCrashed
+        | Code::PageHung
         | Code::PageTimeout
         | Code::BrowserProtocol
         | Code::SiteUnreachable
@@ -134,6 +135,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::Challenge
         | Code::Locked
         | Code::LoggedOut
+        | Code::SessionNotSaved
+        | Code::SessionUnreadable
         | Code::LoginBudget
         | Code::LoginUnclear
         | Code::LayoutBroken

@@ -9,11 +9,10 @@ use serde_json::json;
 use super::exit::{self, Failure};
 use super::{configured, out};
 use crate::app::{self, App};
-use crate::browser::profile;
 use crate::config::{Config, Sources};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, LifecycleError};
+use crate::lifecycle::DataDir;
 use crate::ports::page::{ProbeRow, SessionRequest};
 use crate::selectors::{Alternative, Library, LoadedPack, lint, schema};
 use crate::telemetry::{Counters, ProgressSink};
@@ -137,18 +136,14 @@ async fn probe_saved(config: &Config, pack: LoadedPack, file: &std::path::Path) 
         .map_err(|error| Failure::said(error.to_string(), exit::INTERNAL))?;
     let chromium = app::chromium(config, data_dir.path(), Arc::new(Counters::default()));
     let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name).map_err(AnyFault::from)?;
-    let profile = profile::profile_of(data_dir.path(), &account);
     let page = chromium
-        .open_offline(SessionRequest { account, pack: Arc::new(pack), base_url, profile: profile.clone() })
+        .open_offline(SessionRequest { account, pack: Arc::new(pack), base_url, session: None, scratch: true })
         .await?;
     let outcome = match page.show_html(&html).await {
         Ok(()) => page.probe().await,
         Err(fault) => Err(fault),
     };
     page.close().await;
-    // A saved page leaves nothing worth keeping.
-    std::fs::remove_dir_all(&profile)
-        .map_err(|source| AnyFault::from(LifecycleError::DataDir { path: profile, source }))?;
     Ok(outcome?)
 }
 

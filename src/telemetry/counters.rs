@@ -108,6 +108,8 @@ counters! {
     browser_starts;
     /// Chromium processes that ended without being asked to.
     browser_losses;
+    /// Chromium processes that had served long enough.
+    browser_retirements;
     /// Tasks that a stop did not wait for.
     late_tasks;
 }

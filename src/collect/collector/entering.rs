@@ -27,7 +27,8 @@ impl Collector {
                 account: account.id.clone(),
                 pack: account.pack.clone(),
                 base_url: account.base_url.clone(),
-                profile: account.profile.clone(),
+                session: None,
+                scratch: false,
             })
             .await
     }

@@ -30,7 +30,7 @@ pub use pipeline::{
     PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
 pub use program::{
-    BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
+    BrowserEnded, BrowserRetired, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
 };
 
 use super::Counters;

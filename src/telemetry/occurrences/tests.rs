@@ -120,6 +120,7 @@ fn every_occurrence_counts_what_it_tells() {
         ("info", vec![("browser_starts", 1)], emitted(BrowserStarted { pid: 7 })),
         ("debug", vec![], emitted(BrowserEnded { pid: 7, asked: true })),
         ("warn", vec![("browser_losses", 1)], emitted(BrowserEnded { pid: 7, asked: false })),
+        ("info", vec![("browser_retirements", 1)], emitted(BrowserRetired { pid: 7, reason: "age" })),
         ("error", vec![], emitted(SandboxOff)),
         ("info", vec![], emitted(HttpListening { addr: ([127, 0, 0, 1], 8787).into() })),
         ("warn", vec![("late_tasks", 1)], emitted(LateTask { task: "relay" })),
