@@ -26,7 +26,7 @@ pub use roles::Role;
 use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
-use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure};
+use crate::collect::{Account, CollectError, Collector, CollectorSettings, Held, Relay, Spool, Tenure, Vault};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
@@ -74,6 +74,7 @@ pub struct App {
     pub library: Library,
     /// Who collects which account.
     pub leases: Arc<dyn Leases>,
+    vault: Arc<Vault>,
     mirrors: Mirrors,
     mirror_state: watch::Sender<MirrorState>,
     backbone: Backbone,
@@ -112,6 +113,7 @@ impl App {
             leases: backbone.records.leases.clone(),
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
+            vault: Arc::new(Vault::open(data_dir.path(), config.session_key.as_ref())?),
             spool,
             library,
             mirrors,
@@ -225,6 +227,7 @@ impl App {
         Collecting {
             browser: self.browser.clone(),
             spool: self.spool.clone(),
+            vault: self.vault.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             lifecycle: self.lifecycle.clone(),

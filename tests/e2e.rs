@@ -25,5 +25,7 @@ mod packs;
 mod probing;
 #[path = "e2e/read_only.rs"]
 mod read_only;
+#[path = "e2e/sessions.rs"]
+mod sessions;
 #[path = "e2e/trouble.rs"]
 mod trouble;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use url::Url;
 
 use crate::browser::{Chromium, ChromiumSettings, Limits};
-use crate::collect::{Account, Collector, CollectorSettings, Held, Spool};
+use crate::collect::session::AccountSession;
+use crate::collect::{Account, Collector, CollectorSettings, Held, Spool, Vault};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
@@ -18,6 +19,7 @@ use crate::telemetry::{Counters, ProgressSink};
 pub(super) struct Collecting {
     pub browser: Arc<dyn Browser>,
     pub spool: Arc<Spool>,
+    pub vault: Arc<Vault>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub lifecycle: Lifecycle,
@@ -29,6 +31,7 @@ impl Collecting {
     /// The collector of an account in hand.
     pub fn collector(&self, account: Arc<Account>, held: Held, progress: ProgressSink) -> Collector {
         Collector {
+            session: AccountSession::new(self.vault.clone(), account.id.clone()),
             account,
             held,
             browser: self.browser.clone(),
@@ -52,7 +55,13 @@ pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Ch
             headful: !config.browser.headless,
             no_sandbox: config.browser.no_sandbox,
             data_dir: data_dir.to_owned(),
-            limits: Limits::default(),
+            limits: Limits {
+                accounts: config.browser.accounts,
+                age: config.browser.max_age,
+                memory: config.browser.max_memory,
+                processes: config.browser.max_processes,
+                ..Limits::default()
+            },
         },
         counters,
     )

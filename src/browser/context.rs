@@ -19,11 +19,12 @@ use chromiumoxide::cdp::browser_protocol::fetch::{
 use chromiumoxide::cdp::browser_protocol::inspector::{EnableParams as InspectorEnable, EventTargetCrashed};
 use chromiumoxide::cdp::browser_protocol::network::ErrorReason;
 use chromiumoxide::cdp::browser_protocol::page::{
-    AddScriptToEvaluateOnNewDocumentParams, EventJavascriptDialogOpening, HandleJavaScriptDialogParams, ScriptIdentifier,
+    AddScriptToEvaluateOnNewDocumentParams, EventJavascriptDialogOpening, HandleJavaScriptDialogParams,
+    ScriptIdentifier,
 };
 use chromiumoxide::cdp::browser_protocol::target::{
-    CloseTargetParams, CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams,
-    EventTargetCreated, EventTargetDestroyed, SetAutoAttachParams, TargetId, TargetInfo,
+    CloseTargetParams, CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams, EventTargetCreated,
+    EventTargetDestroyed, SetAutoAttachParams, TargetId, TargetInfo,
 };
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
@@ -94,7 +95,8 @@ impl Context {
         }
         let devtools = running.devtools();
         let created = running.answer(STEP, devtools.event_listener::<EventTargetCreated>(), REQUEST_TIMEOUT).await?;
-        let destroyed = running.answer(STEP, devtools.event_listener::<EventTargetDestroyed>(), REQUEST_TIMEOUT).await?;
+        let destroyed =
+            running.answer(STEP, devtools.event_listener::<EventTargetDestroyed>(), REQUEST_TIMEOUT).await?;
         let create = CreateTargetParams::builder().url("about:blank").browser_context_id(self.id.clone()).build();
         let create = create.map_err(|reason| BrowserError::Protocol { step: STEP, reason })?;
         let page = running.answer(STEP, devtools.new_page(create), REQUEST_TIMEOUT).await?;
@@ -252,7 +254,11 @@ async fn dismiss_dialogs(page: Page, mut dialogs: impl Stream<Item = Arc<EventJa
 }
 
 /// Lets requests to the pack's hosts pass and fails all others.
-async fn guard_requests(page: Page, requests: impl Stream<Item = Arc<EventRequestPaused>> + Unpin, hosts: AllowedHosts) {
+async fn guard_requests(
+    page: Page,
+    requests: impl Stream<Item = Arc<EventRequestPaused>> + Unpin,
+    hosts: AllowedHosts,
+) {
     let judge = async |request: Arc<EventRequestPaused>| {
         let id = request.request_id.clone();
         // A request that is gone by now needs no answer.

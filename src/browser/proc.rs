@@ -19,7 +19,8 @@ pub fn on_profile(profile: &Path) -> Vec<Pid> {
     // An argument ends with a zero byte, or with a blank where the process has written its line anew.
     let ends_at = |line: &[u8], at: usize| line.get(at).is_none_or(|byte| matches!(byte, 0 | b' '));
     with_arguments(|line| {
-        holds(line, &handler).is_some() || holds(line, &browser).is_some_and(|begin| ends_at(line, begin + browser.len()))
+        holds(line, &handler).is_some()
+            || holds(line, &browser).is_some_and(|begin| ends_at(line, begin + browser.len()))
     })
 }
 

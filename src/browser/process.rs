@@ -158,7 +158,9 @@ pub fn check_sandbox(processes: &[u32]) -> Result<(), BrowserError> {
         // A renderer that has just ended has no status and can do no harm.
         let Ok(renderer) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
         if !has_own_filter(&renderer, &ours) {
-            return Err(BrowserError::Sandbox { reason: format!("renderer {pid} has no system call filter of its own") });
+            return Err(BrowserError::Sandbox {
+                reason: format!("renderer {pid} has no system call filter of its own"),
+            });
         }
     }
     Ok(())

@@ -15,14 +15,14 @@ use chromiumoxide::types::Command;
 use futures::StreamExt;
 use rustix::process::Pid;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::limits::Limits;
+use super::proc;
 use super::process::{ChromiumProcess, kill_group};
 use super::profile::Profile;
-use super::proc;
 use crate::telemetry::occurrences::{BrowserEnded, BrowserRetired, BrowserStarted};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -213,7 +213,7 @@ async fn keep(
 ) {
     let born = Instant::now();
     let mut gone = running.gone();
-    let mut look = interval(limits.every);
+    let mut look = interval_at(born + limits.every, limits.every);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let asked = loop {
         // Cancel-safe: no arm holds anything.

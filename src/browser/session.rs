@@ -159,7 +159,9 @@ mod tests {
         let command = read.cookies(&BrowserContextId::new("c"));
         assert_eq!(command.cookies.len(), 2);
         assert_eq!((command.cookies[0].expires.as_ref(), command.cookies[0].http_only), (None, Some(true)));
-        assert!(read.script().unwrap().contains(r#"{"https://example.org":{"local":{"token":"canary"},"session":{}}}"#));
+        assert!(
+            read.script().unwrap().contains(r#"{"https://example.org":{"local":{"token":"canary"},"session":{}}}"#)
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Collector {
     pub async fn probe(&self) -> Result<Vec<ProbeRow>, AnyFault> {
         let page = self.open().await?;
         let outcome = self.probe_pages(page.as_ref()).await;
-        page.close().await;
+        self.leave(page).await;
         outcome
     }
 

@@ -38,6 +38,8 @@ counters! {
     passes_failed;
     /// Logins that were tried.
     logins_attempted;
+    /// Times that a login was found not to survive a restart, or not to have survived one.
+    sessions_lost;
     /// Changes of an account's state.
     account_changes;
     /// Times that an account was found in another process's hands.

@@ -67,7 +67,10 @@ impl Daemon {
     /// The browser's own process: the one with the profile that is our child.
     fn browser(&self) -> Option<Pid> {
         let own = self.pid().as_raw_pid().to_string();
-        processes().into_iter().find(|p| p.parent == own && p.command.contains(&format!("--user-data-dir={}", self.profile))).map(|p| p.pid)
+        processes()
+            .into_iter()
+            .find(|p| p.parent == own && p.command.contains(&format!("--user-data-dir={}", self.profile)))
+            .map(|p| p.pid)
     }
 
     fn zombies(&self) -> usize {

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 mod entering;
 mod telling;
 
-use self::telling::sentence;
 use super::account::Account;
 use super::error::CollectError;
 use super::pass::{Depth, Found, Pass, SoFar};
+use super::session::AccountSession;
 use super::spool::Spool;
 use super::tenure::Held;
 use crate::config::LoginBudget;
@@ -60,6 +60,8 @@ pub struct Collector {
     pub browser: Arc<dyn Browser>,
     /// Where findings go.
     pub spool: Arc<Spool>,
+    /// What is kept of its logins.
+    pub session: AccountSession,
     /// Where its state goes.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -88,7 +90,7 @@ impl Collector {
         loop {
             let fault = match self.attempt(Depth::Whole).await {
                 Ok(summary) => {
-                    self.tell(AccountState::Live, None, &sentence(&summary.found), LONG).await;
+                    self.tell(AccountState::Live, None, &self.sentence(&summary.found), LONG).await;
                     return Ok(summary);
                 }
                 Err(fault) => fault,
@@ -109,7 +111,8 @@ impl Collector {
         let mut failures = 0;
         while !self.is_over() {
             let begun = Instant::now();
-            let Err(fault) = self.session().await else { break };
+            // Without a fault it was the stop, or a browser that has served long enough.
+            let Err(fault) = self.visit().await else { continue };
             if self.is_over() {
                 break;
             }
@@ -137,11 +140,16 @@ impl Collector {
         self.held.stop.is_cancelled()
     }
 
-    /// One browser: a pass, a wait, the next pass, until a fault or the stop.
-    async fn session(&self) -> Result<(), AnyFault> {
+    /// One page: a pass, a wait, the next pass, until a fault, the stop, or the end of its browser's service.
+    async fn visit(&self) -> Result<(), AnyFault> {
+        let begun = Instant::now();
         let page = self.open().await?;
         let outcome = self.passes(page.as_ref()).await;
-        page.close().await;
+        self.leave(page).await;
+        if outcome.is_ok() {
+            // A limit that every browser exceeds must not make the site's load.
+            self.sleep(self.settings.pass_interval.saturating_sub(begun.elapsed())).await;
+        }
         outcome
     }
 
@@ -149,10 +157,16 @@ impl Collector {
         let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
             .unwrap_or(LONG)
             .max(SignedDuration::from_mins(10));
+        let retiring = page.retiring();
         while !self.is_over() {
             let summary = self.pass(page, Depth::News).await?;
-            self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
-            self.sleep(self.settings.pass_interval).await;
+            self.tell(AccountState::Live, None, &self.sentence(&summary.found), fresh).await;
+            // Cancel-safe: neither arm holds anything.
+            tokio::select! {
+                biased;
+                () = retiring.cancelled() => break,
+                () = self.sleep(self.settings.pass_interval) => (),
+            }
         }
         Ok(())
     }
@@ -160,7 +174,7 @@ impl Collector {
     async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {
         let page = self.open().await?;
         let outcome = self.pass(page.as_ref(), depth).await;
-        page.close().await;
+        self.leave(page).await;
         outcome
     }
 
@@ -195,12 +209,13 @@ impl Collector {
                 }
                 Err(CollectError::LoggedOut { .. }) => {
                     read_before = Some(so_far.found.read);
-                    self.log_in(page).await?;
+                    self.log_in_anew(page).await?;
                     self.tell_reading().await;
                 }
                 Err(other) => return Err(other.into()),
             }
         }
+        self.keep_session(page).await;
         let found = so_far.found;
         let duration = begun.elapsed();
         let account = &self.account.id;

@@ -17,6 +17,7 @@ pub mod collect;
 pub mod economy;
 pub mod pipeline;
 pub mod program;
+pub mod session;
 
 pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
@@ -30,8 +31,10 @@ pub use pipeline::{
     PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
 pub use program::{
-    BrowserEnded, BrowserRetired, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
+    BrowserEnded, BrowserRetired, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff,
+    ServerAwaited,
 };
+pub use session::{SessionNotSaved, SessionUnreadable};
 
 use super::Counters;
 

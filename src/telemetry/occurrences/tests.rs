@@ -69,6 +69,8 @@ fn every_occurrence_counts_what_it_tells() {
 
     let cases = [
         ("info", vec![("logins_attempted", 1)], emitted(LoginAttempted { account })),
+        ("warn", vec![("sessions_lost", 1)], emitted(SessionNotSaved { account, reason: "the site" })),
+        ("warn", vec![("sessions_lost", 1)], emitted(SessionUnreadable { account, fault })),
         (
             "info",
             vec![("passes_completed", 1)],
