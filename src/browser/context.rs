@@ -90,8 +90,14 @@ impl Context {
     ) -> Result<(Tab, Tasks, Option<ScriptIdentifier>), BrowserError> {
         let running = &self.running;
         self.restrict().await?;
-        if let Some(stored) = stored {
-            running.execute(STEP, stored.cookies(&self.id), REQUEST_TIMEOUT).await?;
+        if let Some(cookies) = stored.and_then(|stored| stored.cookies(&self.id)) {
+            match running.execute(STEP, cookies, REQUEST_TIMEOUT).await {
+                // What this Chromium does not take costs a login; it must not cost the account.
+                Err(BrowserError::Protocol { .. }) => {
+                    tracing::warn!(target: "chatferry::browser", { browser.pid = running.pid() }, "kept cookies were refused");
+                }
+                answer => drop(answer?),
+            }
         }
         let devtools = running.devtools();
         let created = running.answer(STEP, devtools.event_listener::<EventTargetCreated>(), REQUEST_TIMEOUT).await?;

@@ -74,6 +74,9 @@ pub enum BrowserError {
         /// What was being done.
         step: &'static str,
     },
+    /// A session was written down by something else.
+    #[error("the kept session was written down by another version")]
+    Session,
     /// The site can't be reached.
     #[error("{host} can't be reached: {reason}")]
     Unreachable {
@@ -155,6 +158,7 @@ impl Fault for BrowserError {
             | Self::NotStarted { .. }
             | Self::Profile { .. }
             | Self::Sandbox { .. }
+            | Self::Session
             | Self::Selector { .. } => Class::Permanent,
             Self::Gone { .. }
             | Self::Crashed { .. }
@@ -175,6 +179,7 @@ impl Fault for BrowserError {
             Self::Gone { .. }
             | Self::Crashed { .. }
             | Self::Hung { .. }
+            | Self::Session
             | Self::Timeout { .. }
             | Self::ContextLost { .. }
             | Self::Unreachable { .. }
@@ -192,6 +197,7 @@ impl Fault for BrowserError {
             Self::Crashed { .. } => Code::PageCrashed,
             Self::Hung { .. } => Code::PageHung,
             Self::Timeout { .. } | Self::ContextLost { .. } => Code::PageTimeout,
+            Self::Session => Code::SessionUnreadable,
             Self::Unreachable { .. } => Code::SiteUnreachable,
             Self::Selector { .. } => Code::LayoutBroken,
             Self::Protocol { .. } => Code::BrowserProtocol,

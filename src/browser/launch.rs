@@ -20,7 +20,7 @@ use super::running::Running;
 use super::{proc, session};
 use crate::fault::AnyFault;
 use crate::ports::page::{Browser, SessionRequest, SitePage};
-use crate::telemetry::occurrences::SandboxOff;
+use crate::telemetry::occurrences::{SandboxOff, SessionUnreadable};
 use crate::telemetry::{Counters, Occurrence};
 
 /// How Chromium is started.
@@ -127,7 +127,13 @@ impl Chromium {
         let start = async || self.start(&environment).await;
         let seat = self.pool.join(&environment, self.settings.limits.accounts, request.scratch, start).await?;
         let context = Context::create(seat).await?;
-        let stored = request.session.as_ref().map(session::Stored::parse).transpose()?;
+        let stored = request.session.as_ref().and_then(|state| match session::Stored::parse(state) {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                SessionUnreadable { account: &request.account, fault: &error.into() }.emit(&self.counters);
+                None
+            }
+        });
         match context.open_page(request, hosts, !self.settings.no_sandbox, stored.as_ref()).await {
             Ok((tab, tasks, restoring)) => {
                 Ok(ChromiumPage::new(tab, context, tasks, request, (stored.unwrap_or_default(), restoring)))

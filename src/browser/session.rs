@@ -43,12 +43,9 @@ impl Stored {
     /// Reads what [`Stored::state`] wrote.
     ///
     /// # Errors
-    /// [`BrowserError::Protocol`]: it was written by something else. The parser's words could quote it.
+    /// [`BrowserError::Session`]: it was written by something else. The parser's words could quote it.
     pub fn parse(state: &SessionState) -> Result<Self, BrowserError> {
-        serde_json::from_slice(state.expose()).map_err(|_| BrowserError::Protocol {
-            step: "restoring the session",
-            reason: "it was written down by another version".to_owned(),
-        })
+        serde_json::from_slice(state.expose()).map_err(|_| BrowserError::Session)
     }
 
     /// Writes it down.
@@ -75,11 +72,11 @@ impl Stored {
         }
     }
 
-    /// The command that gives a context these cookies.
-    pub fn cookies(&self, context: &BrowserContextId) -> SetCookiesParams {
+    /// The command that gives a context these cookies; `None` if there are none, which DevTools would refuse.
+    pub fn cookies(&self, context: &BrowserContextId) -> Option<SetCookiesParams> {
         let mut command = SetCookiesParams::new(self.cookies.iter().map(restored).collect::<Vec<_>>());
         command.browser_context_id = Some(context.clone());
-        command
+        (!command.cookies.is_empty()).then_some(command)
     }
 
     /// The script that gives the first document of each origin its storage, before the page's own scripts;
@@ -156,7 +153,7 @@ mod tests {
         let read = Stored::parse(&one.state()).unwrap();
         assert_eq!(read.state(), one.state());
         assert!(!format!("{read:?}").contains("canary"));
-        let command = read.cookies(&BrowserContextId::new("c"));
+        let command = read.cookies(&BrowserContextId::new("c")).unwrap();
         assert_eq!(command.cookies.len(), 2);
         assert_eq!((command.cookies[0].expires.as_ref(), command.cookies[0].http_only), (None, Some(true)));
         assert!(
@@ -171,6 +168,7 @@ mod tests {
         stored.set_storage("null");
         stored.set_storage(r#"["https://example.org",{},{}]"#);
         assert_eq!(stored.script(), None);
+        assert!(stored.cookies(&BrowserContextId::new("c")).is_none());
         let error = Stored::parse(&SessionState::new(b"canary".to_vec())).unwrap_err();
         assert!(!format!("{error:?}").contains("canary"));
     }

@@ -137,7 +137,7 @@ opened.at = { css = "#thread", attr = "data-id" }
 
 [messages]
 row = ".m"
-id = { attr = "id" }
+native_id = { attr = "id" }
 text = "p"
 direction.own = ".own"
 

@@ -207,15 +207,14 @@ async fn a_page_that_hangs_is_told_from_a_slow_one_and_harms_no_other_account() 
     other.open("/").await.unwrap();
     let (browser, of_other) = (pool.browser(), pool.renderers());
     let page = pool.open("one", None).await;
-    page.open("/hang").await.unwrap();
     // Until its script hangs it answers; the deadline of a reading is a minute.
     let begun = Instant::now();
-    let fault = loop {
-        match page.list().await {
-            Ok(_) => assert!(begun.elapsed() < PATIENCE, "it does not hang"),
-            Err(fault) => break fault,
-        }
-    };
+    let mut answered = page.open("/hang").await;
+    while answered.is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "it does not hang");
+        answered = page.list().await.map(|_| ());
+    }
+    let fault = answered.unwrap_err();
     assert_eq!(fault.code(), Code::PageHung, "{fault}");
     assert_eq!(page.thread().await.unwrap_err().code(), Code::PageHung, "asked again, it says so at once");
     assert_eq!(other.list().await.unwrap().rows.len(), 1, "the other account was harmed");
@@ -275,7 +274,8 @@ async fn a_page_that_is_dropped_gives_its_place_back() {
     let site = WebPage::conversation("").await;
     let pool = Pool::new(&page_pack(MESSAGES), &site.base_url, Limits::default());
     drop(pool.open("one", None).await);
-    until(PATIENCE, "the browser has ended", || pool.running().is_empty()).await;
+    let is_over = || pool.running().is_empty() && pool.browsers.profiles_left().is_empty();
+    until(PATIENCE, "the browser has ended", is_over).await;
     pool.assert_nothing_left().await;
 }
 
