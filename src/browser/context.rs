@@ -96,7 +96,9 @@ impl Context {
                 Err(BrowserError::Protocol { .. }) => {
                     tracing::warn!(target: "chatferry::browser", { browser.pid = running.pid() }, "kept cookies were refused");
                 }
-                answer => drop(answer?),
+                answer => {
+                    answer?;
+                }
             }
         }
         let devtools = running.devtools();

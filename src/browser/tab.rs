@@ -8,6 +8,7 @@ use std::time::Duration;
 use chromiumoxide::Page;
 use chromiumoxide::cdp::browser_protocol::page::{CreateIsolatedWorldParams, GetFrameTreeParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
+use chromiumoxide::error::CdpError;
 use chromiumoxide::types::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,14 +85,16 @@ impl Tab {
                 Ok(Life::Hung) => BrowserError::Hung { step },
                 _ => BrowserError::Gone { step },
             }),
-            answer = self.page.execute(command) => return match answer {
-                Ok(answer) => Ok(answer.result),
-                Err(error) => Err(BrowserError::from_cdp(step, error)),
+            answer = self.page.execute(command) => match answer {
+                Ok(answer) => return Ok(answer.result),
+                // The crate's own deadline, 30 s, which may come just before ours.
+                Err(CdpError::Timeout) => {}
+                Err(error) => return Err(BrowserError::from_cdp(step, error)),
             },
             () = sleep_until(Instant::now() + limit) => {}
         }
         // Slow, or never again? A page that does not even say what 1 is will answer nothing else either.
-        if timeout(PING_TIMEOUT, self.page.execute(EvaluateParams::new("1"))).await.is_err() {
+        if !matches!(timeout(PING_TIMEOUT, self.page.execute(EvaluateParams::new("1"))).await, Ok(Ok(_))) {
             self.alive.send_if_modified(|life| {
                 let was_alive = *life == Life::Alive;
                 if was_alive {

@@ -75,7 +75,7 @@ impl Memory {
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = MEMORY_UNITS.into_iter().find(|(_, bytes)| self.0 >= *bytes && self.0 % bytes == 0);
+        let whole = MEMORY_UNITS.into_iter().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
         match whole {
             Some((name, bytes)) => write!(f, "{}{name}", self.0 / bytes),
             None => write!(f, "{} bytes", self.0),
