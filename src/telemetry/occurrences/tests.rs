@@ -140,5 +140,5 @@ fn every_occurrence_counts_what_it_tells() {
         (dead["event.id"].as_str(), dead["error.code"].as_str()),
         (Some(&*event_id.to_string()), Some("event-invalid"))
     );
-    assert_eq!(cases[1].2.0["duration_ms"], 1500);
+    assert_eq!(cases[3].2.0["duration_ms"], 1500);
 }
