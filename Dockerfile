@@ -25,7 +25,7 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/chatferry /usr/local/bin/chatferry
 COPY deploy/healthcheck /usr/local/bin/chatferry-healthcheck
 
-# Chromium's settings and caches go where tmpfs is; the profiles with the sessions lie in the data directory.
+# Chromium's settings and caches go where tmpfs is; its profiles, and the kept logins, lie in the data directory.
 ENV CHATFERRY_DATA_DIR=/var/lib/chatferry \
     LOG_FORMAT=json \
     HOME=/tmp

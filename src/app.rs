@@ -29,7 +29,7 @@ use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
 use crate::collect::collector::Offers;
-use crate::collect::{Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, bundle, outlives_a_start};
+use crate::collect::{Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, Vault, bundle, outlives_a_start};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
@@ -78,6 +78,7 @@ pub struct App {
     /// Which packs are in use.
     pub board: Arc<Board>,
     offers: watch::Sender<Offers>,
+    vault: Arc<Vault>,
     mirrors: Mirrors,
     mirror_state: watch::Sender<MirrorState>,
     backbone: Backbone,
@@ -121,6 +122,7 @@ impl App {
             leases,
             browser: Arc::new(chromium(&config, data_dir.path(), counters.clone())),
             counters,
+            vault: Arc::new(Vault::open(data_dir.path(), config.session_key.as_ref())?),
             spool,
             library,
             board: Arc::new(Board::new(Board::folder_in(data_dir.path()))),
@@ -158,7 +160,7 @@ impl App {
             username: config.username.clone(),
             password: config.password.clone(),
             terms_acknowledged: config.terms_acknowledged,
-            profile: profile::profile_of(self.data_dir.path(), &config.id),
+            old_profile: profile::profile_of(self.data_dir.path(), &config.id),
         })
     }
 
@@ -241,6 +243,7 @@ impl App {
         Collecting {
             browser: self.browser.clone(),
             spool: self.spool.clone(),
+            vault: self.vault.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             lifecycle: self.lifecycle.clone(),

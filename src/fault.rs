@@ -133,6 +133,8 @@ codes! {
     BrowserGone = "browser-gone", "Nothing at once: it is started again. If it repeats, look at memory limits.";
     /// A page's renderer crashed.
     PageCrashed = "page-crashed", "Nothing at once: the page is opened again. If it repeats, look at memory limits.";
+    /// A script of the page does not end, so that the page answers nothing.
+    PageHung = "page-hung", "Nothing at once: the page is closed and opened again. If it repeats, open the site in a normal browser and see whether it hangs there too.";
     /// A step in the page did not end in time.
     PageTimeout = "page-timeout", "Nothing at once: it is tried again. If it repeats, the site is slow or the pack waits for the wrong thing.";
     /// The browser refused what we asked, or answered nonsense.
@@ -155,6 +157,10 @@ codes! {
     LoggedOut = "logged-out", "Nothing at once: it logs in again. If it repeats, somebody else may be using the account.";
     /// The site accepts the login and ends the session again at once.
     LoggedOutElsewhere = "logged-out-elsewhere", "Find out who else uses the account and end that session, then run `chatferry accounts resume <ID>`.";
+    /// What is logged in would not survive a restart.
+    SessionNotSaved = "session-not-saved", "Nothing at once: the account goes on. Each restart will cost a login; keep CHATFERRY_LOGIN_BUDGET in mind, and see the runbook for the causes.";
+    /// What was kept of a login can't be read.
+    SessionUnreadable = "session-unreadable", "Nothing at once: it logs in again. If CHATFERRY_SESSION_KEY was changed, add the old key in a line below the new one and start again.";
     /// The login budget is used up.
     LoginBudget = "login-budget", "Find out why the session does not last before more logins are tried, because the site may lock the account; then run `chatferry accounts resume <ID>`.";
     /// The login ended in a page that no declared outcome describes.

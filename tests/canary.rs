@@ -91,7 +91,7 @@ fn assert_silent(canaries: &Canaries, place: &Place, outputs: &[&str]) {
     for output in outputs {
         canaries.assert_none_in("the output", output);
     }
-    let profile = profile_of(place);
+    let profile = profiles_of(place);
     let files = files(place.folder());
     assert!(files.len() > 3, "there is nothing to look through: {:?}", files.keys());
     for (path, text) in files.iter().chain(&self::files(&profile)) {
@@ -103,8 +103,8 @@ fn assert_silent(canaries: &Canaries, place: &Place, outputs: &[&str]) {
     }
 }
 
-fn profile_of(place: &Place) -> PathBuf {
-    chatferry::browser::profile::profile_of(&place.data_dir(), &"demo/default".parse().unwrap())
+fn profiles_of(place: &Place) -> PathBuf {
+    chatferry::browser::profile::profiles_of(&place.data_dir())
 }
 
 /// The same search finds the canary where it belongs; else it could find it nowhere.

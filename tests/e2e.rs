@@ -31,8 +31,13 @@ mod packs;
 mod probing;
 #[path = "e2e/read_only.rs"]
 mod read_only;
+<<<<<<< HEAD
 #[path = "e2e/toolchain.rs"]
 mod toolchain;
+=======
+#[path = "e2e/sessions.rs"]
+mod sessions;
+>>>>>>> browser
 #[path = "e2e/trouble.rs"]
 mod trouble;
 #[path = "e2e/verdicts.rs"]

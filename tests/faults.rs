@@ -18,5 +18,7 @@ mod healing;
 mod network;
 #[path = "faults/outside.rs"]
 mod outside;
+#[path = "faults/pool.rs"]
+mod pool;
 #[path = "faults/relay.rs"]
 mod relay;

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use chatferry::app::App;
 use chatferry::demo::{Site, SiteOptions};
 use chatferry::fault::AnyFault;
+use chatferry::ports::SessionState;
 use chatferry::ports::page::{
     Browser, Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
 };
 use chatferry::selectors::Query;
 use chatferry::telemetry::ProgressSink;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{extraction, rig};
 
@@ -234,5 +236,11 @@ impl SitePage for TimedPage {
     async fn close(self: Box<Self>) {
         self.finish();
         self.page.close().await;
+    }
+    async fn session(&self) -> Result<SessionState, AnyFault> {
+        self.page.session().await
+    }
+    fn retiring(&self) -> CancellationToken {
+        self.page.retiring()
     }
 }

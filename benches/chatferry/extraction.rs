@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use chatferry::app;
 use chatferry::browser::page::ChromiumPage;
-use chatferry::browser::profile;
 use chatferry::collect::login::{self, Credentials};
 use chatferry::demo::{Site, SiteOptions};
 use chatferry::ports::page::{SessionRequest, SitePage, Until};
@@ -104,7 +103,8 @@ pub async fn longest_conversation(site: &Site, folder: &Path) -> ChromiumPage {
     let request = SessionRequest {
         account: account.id.clone(),
         base_url: site.base_url().parse().unwrap(),
-        profile: profile::profile_of(folder, &account.id),
+        session: None,
+        scratch: false,
         pack: pack.clone(),
     };
     let browser = app::chromium(&config, folder, Arc::new(Counters::default()));

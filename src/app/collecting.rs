@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use url::Url;
 
-use crate::browser::{Chromium, ChromiumSettings};
+use crate::browser::{Chromium, ChromiumSettings, Limits};
 use crate::collect::collector::Offers;
-use crate::collect::{Account, Collector, CollectorSettings, Desk, Held, Memory, Packs, Spool};
+use crate::collect::session::AccountSession;
+use crate::collect::{Account, Collector, CollectorSettings, Desk, Held, Memory, Packs, Spool, Vault};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ports::page::Browser;
@@ -20,6 +21,7 @@ use crate::telemetry::{Counters, ProgressSink};
 pub(super) struct Collecting {
     pub browser: Arc<dyn Browser>,
     pub spool: Arc<Spool>,
+    pub vault: Arc<Vault>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub lifecycle: Lifecycle,
@@ -39,6 +41,7 @@ impl Collecting {
             orders: self.desk.mailbox(&account.id),
             failures: self.failures.clone(),
             memory: Memory::default(),
+            session: AccountSession::new(self.vault.clone(), account.id.clone()),
             account,
             held,
             browser: self.browser.clone(),
@@ -80,6 +83,13 @@ pub fn chromium(config: &Config, data_dir: &Path, counters: Arc<Counters>) -> Ch
             headful: !config.browser.headless,
             no_sandbox: config.browser.no_sandbox,
             data_dir: data_dir.to_owned(),
+            limits: Limits {
+                accounts: config.browser.accounts,
+                age: config.browser.max_age,
+                memory: config.browser.max_memory,
+                processes: config.browser.max_processes,
+                ..Limits::default()
+            },
         },
         counters,
     )

@@ -54,6 +54,12 @@ pub enum BrowserError {
         /// What was being done.
         step: &'static str,
     },
+    /// The page answers nothing any more.
+    #[error("the page hangs (during {step})")]
+    Hung {
+        /// What was being done.
+        step: &'static str,
+    },
     /// A deadline passed.
     #[error("the page did not answer within {after:?} (during {step})")]
     Timeout {
@@ -68,6 +74,9 @@ pub enum BrowserError {
         /// What was being done.
         step: &'static str,
     },
+    /// A session was written down by something else.
+    #[error("the kept session was written down by another version")]
+    Session,
     /// The site can't be reached.
     #[error("{host} can't be reached: {reason}")]
     Unreachable {
@@ -149,9 +158,11 @@ impl Fault for BrowserError {
             | Self::NotStarted { .. }
             | Self::Profile { .. }
             | Self::Sandbox { .. }
+            | Self::Session
             | Self::Selector { .. } => Class::Permanent,
             Self::Gone { .. }
             | Self::Crashed { .. }
+            | Self::Hung { .. }
             | Self::Timeout { .. }
             | Self::ContextLost { .. }
             | Self::Unreachable { .. }
@@ -167,6 +178,8 @@ impl Fault for BrowserError {
             Self::Selector { .. } => Scope::Site,
             Self::Gone { .. }
             | Self::Crashed { .. }
+            | Self::Hung { .. }
+            | Self::Session
             | Self::Timeout { .. }
             | Self::ContextLost { .. }
             | Self::Unreachable { .. }
@@ -182,7 +195,9 @@ impl Fault for BrowserError {
             Self::Sandbox { .. } => Code::SandboxUnavailable,
             Self::Gone { .. } => Code::BrowserGone,
             Self::Crashed { .. } => Code::PageCrashed,
+            Self::Hung { .. } => Code::PageHung,
             Self::Timeout { .. } | Self::ContextLost { .. } => Code::PageTimeout,
+            Self::Session => Code::SessionUnreadable,
             Self::Unreachable { .. } => Code::SiteUnreachable,
             Self::Selector { .. } => Code::LayoutBroken,
             Self::Protocol { .. } => Code::BrowserProtocol,

@@ -4,29 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chromiumoxide::browser::Browser as DevTools;
 use chromiumoxide::cdp::browser_protocol::emulation::SetScriptExecutionDisabledParams;
 use chromiumoxide::cdp::browser_protocol::input::InsertTextParams;
-use chromiumoxide::cdp::browser_protocol::page::{NavigateParams, SetDocumentContentParams};
+use chromiumoxide::cdp::browser_protocol::page::{
+    NavigateParams, RemoveScriptToEvaluateOnNewDocumentParams, ScriptIdentifier, SetDocumentContentParams,
+};
+use chromiumoxide::cdp::browser_protocol::storage::GetCookiesParams;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::context::{Context, Tasks};
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::evidence;
-use super::process::ChromiumProcess;
+use super::session::{READ_STORAGE, Stored};
 use super::tab::Tab;
 use crate::fault::AnyFault;
+use crate::ports::SessionState;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, TrialReport, Until,
     Vocabulary,
 };
 use crate::selectors::{Alternative, LoadedPack, Pack, Query, lint};
-use crate::telemetry::occurrences::BrowserEnded;
-use crate::telemetry::{Counters, Occurrence};
 
 /// The page agent's source.
 const AGENT: &str = include_str!("agent.js");
@@ -57,35 +58,36 @@ struct Waited {
     found: bool,
 }
 
-/// One page in one browser.
+/// An account's page.
 #[derive(Debug)]
 pub struct ChromiumPage {
     tab: Tab,
-    devtools: Mutex<DevTools>,
-    process: ChromiumProcess,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    context: Context,
+    _tasks: Tasks,
     base_url: Url,
     pack: Arc<LoadedPack>,
-    counters: Arc<Counters>,
+    /// What was restored, brought up to date whenever it is asked for.
+    stored: Mutex<Stored>,
+    /// The script that restores storage, until it has.
+    restoring: Mutex<Option<ScriptIdentifier>>,
 }
 
 impl ChromiumPage {
     pub(super) fn new(
         tab: Tab,
-        devtools: DevTools,
-        process: ChromiumProcess,
-        tasks: Vec<AbortOnDropHandle<()>>,
+        context: Context,
+        tasks: Tasks,
         request: &SessionRequest,
-        counters: Arc<Counters>,
+        (stored, restoring): (Stored, Option<ScriptIdentifier>),
     ) -> Self {
         Self {
             tab,
-            devtools: Mutex::new(devtools),
-            process,
+            context,
             _tasks: tasks,
             base_url: request.base_url.clone(),
             pack: request.pack.clone(),
-            counters,
+            stored: Mutex::new(stored),
+            restoring: Mutex::new(restoring),
         }
     }
 
@@ -177,6 +179,10 @@ impl SitePage for ChromiumPage {
         let answer = self.tab.execute(STEP, NavigateParams::new(url.as_str()), REQUEST_TIMEOUT).await?;
         if let Some(reason) = answer.error_text {
             return Err(self.unreachable(reason).into());
+        }
+        // Once is enough: from now on the storage is the page's own affair.
+        if let Some(script) = self.restoring.lock().await.take() {
+            self.tab.execute(STEP, RemoveScriptToEvaluateOnNewDocumentParams::new(script), REQUEST_TIMEOUT).await?;
         }
         let glance: Glance = self.tab.call(STEP, "glance", &json!({}), REQUEST_TIMEOUT).await?;
         if glance.status >= 500 {
@@ -289,16 +295,26 @@ impl SitePage for ChromiumPage {
     }
 
     fn kill(&self) {
-        self.process.kill();
+        self.context.running().kill();
     }
 
     async fn close(self: Box<Self>) {
-        let asked = self.tab.is_alive();
-        // A browser that is already gone can't be closed; its process is reaped either way.
-        let _ = timeout(Duration::from_secs(3), async { self.devtools.lock().await.close().await }).await;
-        let pid = self.process.pid();
-        self.process.end().await;
-        BrowserEnded { pid, asked }.emit(&self.counters);
+        self.context.close().await;
+    }
+
+    async fn session(&self) -> Result<SessionState, AnyFault> {
+        const STEP: &str = "writing the session down";
+        let get = GetCookiesParams::builder().browser_context_id(self.context.id().clone()).build();
+        let cookies = self.context.running().execute(STEP, get, REQUEST_TIMEOUT).await?.cookies;
+        let told = self.tab.evaluate_beside(STEP, READ_STORAGE.to_owned(), REQUEST_TIMEOUT).await?;
+        let mut stored = self.stored.lock().await;
+        stored.set_cookies(cookies);
+        stored.set_storage(&told);
+        Ok(stored.state())
+    }
+
+    fn retiring(&self) -> CancellationToken {
+        self.context.running().retiring.clone()
     }
 
     async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault> {

@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::BrowserError;
-use super::profile::{LesserUser, forget_sockets, lesser_user, socket_folder};
+use super::proc;
+use super::profile::{LesserUser, lesser_user, socket_folder};
+use super::watchdog::Watchdog;
 
 /// How long Chromium may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,6 +50,7 @@ pub fn find_executable(configured: Option<&Path>) -> Result<PathBuf, BrowserErro
 pub struct ChromiumProcess {
     child: Child,
     group: Pid,
+    watchdog: Option<Watchdog>,
     profile: PathBuf,
     /// Where DevTools listens.
     pub websocket: String,
@@ -59,7 +62,7 @@ impl ChromiumProcess {
     /// # Errors
     /// [`BrowserError::NotStarted`], [`BrowserError::Sandbox`].
     pub async fn start(executable: &Path, profile: &Path, arguments: &[String]) -> Result<Self, BrowserError> {
-        end_left_over(profile).await;
+        end_left_over(|| proc::on_profile(profile)).await;
         for stale in ["SingletonLock", "SingletonSocket", "SingletonCookie"] {
             // The lock names a host and a process that we have just made sure is gone.
             let _ = fs::remove_file(profile.join(stale));
@@ -68,7 +71,6 @@ impl ChromiumProcess {
         command
             .args(arguments)
             .arg(format!("--user-data-dir={}", profile.display()))
-            .arg("about:blank")
             .env_clear()
             .envs(kept_environment(profile))
             .stdin(Stdio::null())
@@ -86,8 +88,9 @@ impl ChromiumProcess {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .ok_or_else(|| not_started("it ended at once".to_owned()))?;
+        let watchdog = Watchdog::over(group, profile);
         match timeout(START_TIMEOUT, listening(&mut child)).await {
-            Ok(Ok(websocket)) => Ok(Self { child, group, profile: profile.to_owned(), websocket }),
+            Ok(Ok(websocket)) => Ok(Self { child, group, watchdog, profile: profile.to_owned(), websocket }),
             Ok(Err(last_words)) => {
                 let _ = kill_process_group(group, Signal::KILL);
                 let _ = child.wait().await;
@@ -115,9 +118,14 @@ impl ChromiumProcess {
         self.group.as_raw_pid().unsigned_abs()
     }
 
+    /// The process group, which bears the number of its first process.
+    pub const fn group(&self) -> Pid {
+        self.group
+    }
+
     /// The last resort, at once: the whole process group.
     pub fn kill(&self) {
-        let _ = kill_process_group(self.group, Signal::KILL);
+        kill_group(self.group);
     }
 
     /// Waits for the end that DevTools was asked for, and makes sure of it: no process of the group
@@ -128,32 +136,39 @@ impl ChromiumProcess {
             let _ = self.child.wait().await;
         }
         self.kill();
-        group_gone(self.group, CLOSE_TIMEOUT).await;
-        end_left_over(&self.profile).await;
-        forget_sockets(&self.profile);
+        proc::group_gone(self.group, CLOSE_TIMEOUT).await;
+        end_left_over(|| proc::on_profile(&self.profile)).await;
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.end().await;
+        }
     }
+}
 
-    /// Whether every renderer of this browser runs under seccomp, as the kernel says.
-    ///
-    /// # Errors
-    /// [`BrowserError::Sandbox`] names the renderer that does not, or says that there is none to look at.
-    pub fn check_sandbox(&self) -> Result<(), BrowserError> {
-        let renderers: Vec<u32> = group_members(self.group).into_iter().filter(|pid| is_renderer(*pid)).collect();
-        if renderers.is_empty() {
-            return Err(BrowserError::Sandbox { reason: "no renderer process was found".to_owned() });
-        }
-        let ours = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        for pid in renderers {
-            // A renderer that has just ended has no status and can do no harm.
-            let Ok(renderer) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
-            if !has_own_filter(&renderer, &ours) {
-                return Err(BrowserError::Sandbox {
-                    reason: format!("renderer {pid} has no system call filter of its own"),
-                });
-            }
-        }
-        Ok(())
+/// Whether every renderer among these processes runs under seccomp, as the kernel says.
+///
+/// # Errors
+/// [`BrowserError::Sandbox`] names the renderer that does not, or says that there is none to look at.
+pub fn check_sandbox(processes: &[u32]) -> Result<(), BrowserError> {
+    let renderers: Vec<u32> = processes.iter().copied().filter(|pid| proc::is_renderer(*pid)).collect();
+    if renderers.is_empty() {
+        return Err(BrowserError::Sandbox { reason: "no renderer process was found".to_owned() });
     }
+    let ours = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for pid in renderers {
+        // A renderer that has just ended has no status and can do no harm.
+        let Ok(renderer) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        if !has_own_filter(&renderer, &ours) {
+            return Err(BrowserError::Sandbox {
+                reason: format!("renderer {pid} has no system call filter of its own"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Ends a whole process group at once; one that is gone already is no error.
+pub fn kill_group(group: Pid) {
+    let _ = kill_process_group(group, Signal::KILL);
 }
 
 /// Whether a process has a system call filter (seccomp mode 2) beyond those that it has from us: in a
@@ -210,12 +225,12 @@ fn kept_environment(profile: &Path) -> Vec<(String, String)> {
     kept
 }
 
-/// Ends every browser process on this profile that an earlier process of ours, killed hard, left
-/// running. They are known by their own argument, which names a folder that is ours alone.
-async fn end_left_over(profile: &Path) {
+/// Ends every browser process that `left` finds, until it finds none. They are known by their own
+/// argument, which names a folder that is ours alone.
+pub(super) async fn end_left_over(left: impl Fn() -> Vec<Pid>) {
     let deadline = Instant::now() + CLOSE_TIMEOUT;
     loop {
-        let left = processes_on(profile);
+        let left = left();
         if left.is_empty() || Instant::now() >= deadline {
             return;
         }
@@ -224,69 +239,6 @@ async fn end_left_over(profile: &Path) {
         }
         sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// The running processes whose arguments name this profile: the browser, and the crash handlers that
-/// it starts in groups of their own.
-fn processes_on(profile: &Path) -> Vec<Pid> {
-    let browser = format!("--user-data-dir={}", profile.display()).into_bytes();
-    let handler = format!("--database={}/", profile.display()).into_bytes();
-    // An argument ends with a zero byte, or with a blank where the process has written its line anew.
-    let is_ours = |line: &[u8]| {
-        let ends_at = |begin: usize| line.get(begin + browser.len()).is_none_or(|byte| matches!(byte, 0 | b' '));
-        line.windows(handler.len()).any(|part| part == handler)
-            || line.windows(browser.len()).enumerate().any(|(begin, part)| part == browser && ends_at(begin))
-    };
-    running()
-        .filter(|pid| arguments_of(*pid).is_some_and(|line| is_ours(&line)))
-        .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-        .collect()
-}
-
-fn arguments_of(pid: u32) -> Option<Vec<u8>> {
-    fs::read(format!("/proc/{pid}/cmdline")).ok()
-}
-
-/// Every process id there is.
-fn running() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// Waits until no process of the group is left, at most `limit`. The kernel tells only by asking.
-async fn group_gone(group: Pid, limit: Duration) {
-    let deadline = Instant::now() + limit;
-    while Instant::now() < deadline && has_running_member(group) {
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// True while a process of the group runs; a zombie that its parent has not reaped yet does not count.
-fn has_running_member(group: Pid) -> bool {
-    test_kill_process_group(group).is_ok()
-        && group_members(group)
-            .into_iter()
-            .any(|pid| stat_field(i32::try_from(pid).unwrap_or_default(), 0).is_some_and(|state| state != "Z"))
-}
-
-/// A field of `/proc/<pid>/stat` counted from the state, which follows the name in parentheses.
-fn stat_field(pid: i32, index: usize) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(index).map(str::to_owned)
-}
-
-fn group_members(group: Pid) -> Vec<u32> {
-    let wanted = group.as_raw_pid().to_string();
-    let is_member =
-        |pid: &u32| i32::try_from(*pid).ok().and_then(|pid| stat_field(pid, 2)).is_some_and(|found| found == wanted);
-    running().filter(is_member).collect()
-}
-
-/// Children of the zygote write their command line anew, as one string with spaces.
-fn is_renderer(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline"))
-        .is_ok_and(|line| line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == b"--type=renderer"))
 }
 
 #[cfg(test)]

@@ -8,16 +8,20 @@ use std::time::Duration;
 use chromiumoxide::Page;
 use chromiumoxide::cdp::browser_protocol::page::{CreateIsolatedWorldParams, GetFrameTreeParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
+use chromiumoxide::error::CdpError;
 use chromiumoxide::types::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 
 /// The name of the isolated world, seen only in DevTools.
 const WORLD: &str = "chatferry";
+
+/// How long a page that was late may take to show that it is only slow.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub enum Life {
     Alive,
     /// Its renderer crashed.
     Crashed,
+    /// It answers nothing any more: a script of its own does not end.
+    Hung,
     /// The browser is gone.
     BrowserGone,
 }
@@ -34,6 +40,7 @@ pub enum Life {
 #[derive(Debug)]
 pub struct Tab {
     page: Page,
+    alive: watch::Sender<Life>,
     life: watch::Receiver<Life>,
     /// The agent with its pack: an expression that installs it.
     install: String,
@@ -60,11 +67,11 @@ fn read_answer<T: DeserializeOwned>(step: &'static str, answer: &str) -> Result<
 
 impl Tab {
     /// A tab whose agent is installed by evaluating `install`.
-    pub fn new(page: Page, life: watch::Receiver<Life>, install: String) -> Self {
-        Self { page, life, install, world: Mutex::new(None) }
+    pub fn new(page: Page, alive: watch::Sender<Life>, life: watch::Receiver<Life>, install: String) -> Self {
+        Self { page, alive, life, install, world: Mutex::new(None) }
     }
 
-    /// False once the renderer has crashed or the browser is gone.
+    /// False once the renderer has crashed or hangs, or the browser is gone.
     pub fn is_alive(&self) -> bool {
         *self.life.borrow() == Life::Alive
     }
@@ -83,16 +90,31 @@ impl Tab {
         // Cancel-safe: an answer that is not waited for is dropped by the handler.
         tokio::select! {
             biased;
-            end = life.wait_for(|life| *life != Life::Alive) => Err(match end.map(|life| *life) {
+            end = life.wait_for(|life| *life != Life::Alive) => return Err(match end.map(|life| *life) {
                 Ok(Life::Crashed) => BrowserError::Crashed { step },
+                Ok(Life::Hung) => BrowserError::Hung { step },
                 _ => BrowserError::Gone { step },
             }),
             answer = self.page.execute(command) => match answer {
-                Ok(answer) => Ok(answer.result),
-                Err(error) => Err(BrowserError::from_cdp(step, error)),
+                Ok(answer) => return Ok(answer.result),
+                // The crate's own deadline, 30 s, which may come just before ours.
+                Err(CdpError::Timeout) => {}
+                Err(error) => return Err(BrowserError::from_cdp(step, error)),
             },
-            () = sleep_until(Instant::now() + limit) => Err(BrowserError::Timeout { step, after: limit }),
+            () = sleep_until(Instant::now() + limit) => {}
         }
+        // Slow, or never again? A page that does not even say what 1 is will answer nothing else either.
+        if !matches!(timeout(PING_TIMEOUT, self.page.execute(EvaluateParams::new("1"))).await, Ok(Ok(_))) {
+            self.alive.send_if_modified(|life| {
+                let was_alive = *life == Life::Alive;
+                if was_alive {
+                    *life = Life::Hung;
+                }
+                was_alive
+            });
+            return Err(BrowserError::Hung { step });
+        }
+        Err(BrowserError::Timeout { step, after: limit })
     }
 
     /// Calls the agent; on a document that took the place of the old one, calls it again there.

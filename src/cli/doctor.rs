@@ -187,13 +187,13 @@ async fn chromium(config: &Config, account: &AccountId) -> Finding {
         return Finding::fault("chromium", &LifecycleError::DataDir { path: folder, source }.into());
     }
     // Named after a folder that is there; as root it lies elsewhere.
-    let profile = profile::profile_of(&folder, account);
+    let profiles = profile::profiles_of(&folder);
     let started = async {
         let pack = Library::open(&config.selectors_dir)?.load_named("demo")?;
         let chromium = app::chromium(config, &folder, Arc::new(Counters::default()));
         let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name)?;
         let (account, pack) = (account.clone(), Arc::new(pack));
-        let page = chromium.open(SessionRequest { account, pack, base_url, profile: profile.clone() }).await?;
+        let page = chromium.open(SessionRequest { account, pack, base_url, session: None, scratch: true }).await?;
         page.close().await;
         Ok::<_, AnyFault>(match config.browser.no_sandbox {
             true => Finding::warning(
@@ -205,8 +205,8 @@ async fn chromium(config: &Config, account: &AccountId) -> Finding {
         })
     };
     let finding = in_time("chromium", started).await;
-    for left in profile.parent().into_iter().chain([folder.as_path()]) {
-        // What can't be removed is only a browser profile without a login.
+    for left in [profiles, folder] {
+        // What can't be removed is only a folder for profiles, without any.
         let _ = fs::remove_dir_all(left);
     }
     finding

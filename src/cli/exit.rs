@@ -136,6 +136,7 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::StoreUnavailable
         | Code::BrowserGone
         | Code::PageCrashed
+        | Code::PageHung
         | Code::PageTimeout
         | Code::BrowserProtocol
         | Code::SiteUnreachable
@@ -147,6 +148,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::Locked
         | Code::LoggedOut
         | Code::LoggedOutElsewhere
+        | Code::SessionNotSaved
+        | Code::SessionUnreadable
         | Code::LoginBudget
         | Code::LoginUnclear
         | Code::LayoutBroken

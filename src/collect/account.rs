@@ -1,4 +1,4 @@
-//! An account as its collector needs it: credentials, pack, address, profile.
+//! An account as its collector needs it: credentials, pack, address.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub struct Account {
     pub password: SecretString,
     /// The owner has read the site's terms.
     pub terms_acknowledged: bool,
-    /// The browser's profile folder.
-    pub profile: PathBuf,
+    /// Where versions before the vault kept its login in a browser profile; removed once a session is saved.
+    pub old_profile: PathBuf,
 }
 
 impl Account {

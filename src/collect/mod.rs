@@ -6,6 +6,7 @@
 //! | [`collector`] | the task that owns an account: states, passes, what follows from a fault |
 //! | [`tenure`] | one process per account: leases taken, renewed, given back |
 //! | [`account`] | what a collector knows of its account |
+//! | [`session`] | what is logged in, kept sealed over restarts |
 //! | [`login`] | the declared steps and their outcomes; the login budget |
 //! | [`pass`] | one reading of the whole account; judging it and keeping it in files of their own |
 //! | [`list`], [`history`] | the conversation list to its end; one conversation to its start |
@@ -42,6 +43,7 @@ pub mod reading;
 pub mod record;
 pub mod relay;
 pub mod resolve;
+pub mod session;
 pub mod spool;
 pub mod tenure;
 pub mod trial;
@@ -53,5 +55,6 @@ pub use collector::{Collector, CollectorSettings, Memory, Packs, PassSummary, ou
 pub use error::CollectError;
 pub use orders::{Desk, Mailbox};
 pub use relay::Relay;
+pub use session::Vault;
 pub use spool::Spool;
 pub use tenure::{Held, Tenure};

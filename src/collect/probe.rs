@@ -20,7 +20,7 @@ impl Collector {
         self.refuse_resting(true).await?;
         let page = self.open().await?;
         let outcome = self.probe_pages(page.as_ref()).await;
-        page.close().await;
+        self.leave(page).await;
         outcome
     }
 

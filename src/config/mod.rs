@@ -16,6 +16,7 @@ use validator::ValidateRange;
 
 mod accounts;
 mod ai;
+mod browser;
 #[cfg(test)]
 pub(crate) mod case;
 mod dotenv;
@@ -35,6 +36,7 @@ mod value;
 
 pub use accounts::AccountConfig;
 pub use ai::{AiProvider, AiSettings, ApiKey, Price};
+pub use browser::BrowserSettings;
 pub(crate) use error::count;
 pub use error::{ConfigProblems, Problem};
 pub use example::env_example;
@@ -52,17 +54,6 @@ use layers::Layers;
 use reader::Reader;
 use table::Kind;
 use value::Money;
-
-/// Chromium.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrowserSettings {
-    /// Without a window.
-    pub headless: bool,
-    /// The program; `None`: look for it on PATH.
-    pub chromium: Option<PathBuf>,
-    /// The owner gave the sandbox up.
-    pub no_sandbox: bool,
-}
 
 /// When a conversation is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +117,8 @@ pub struct Config {
     pub http_addr: SocketAddr,
     /// Chromium.
     pub browser: BrowserSettings,
+    /// The keys of kept logins, one per line; `None`: one of the data directory's own.
+    pub session_key: Option<SecretString>,
     /// RabbitMQ; `None`: the embedded bus.
     pub rabbitmq: Option<RabbitmqSettings>,
     /// MongoDB's address with user and password; `None`: the embedded store.
@@ -203,9 +196,8 @@ impl Reader {
         let default_selectors = data_dir.as_ref().map(|dir| dir.join("selectors"));
         let selectors_dir = self.path(&table::SELECTORS_DIR, default_selectors);
         let http_addr = self.value(&table::HTTP_ADDR, parse_loopback);
-        let headless = self.value(&table::BROWSER_HEADLESS, value::parse_bool);
-        let chromium = self.path(&table::CHROMIUM_PATH, None);
-        let no_sandbox = self.optional(&table::BROWSER_NO_SANDBOX, value::parse_only_true);
+        let browser = self.browser();
+        let session_key = self.session_key();
         let rabbitmq_url = self.server(&table::RABBITMQ_URL, server::is_amqp);
         let rabbitmq_ca = self.path(&table::RABBITMQ_CA_PATH, None);
         if rabbitmq_ca.is_some() && rabbitmq_url.is_none() {
@@ -244,7 +236,8 @@ impl Reader {
             data_dir: data_dir?,
             selectors_dir: selectors_dir?,
             http_addr: http_addr?,
-            browser: BrowserSettings { headless: headless?, chromium, no_sandbox: no_sandbox.unwrap_or(false) },
+            browser: browser?,
+            session_key,
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
             mongodb,
             mirror: mirror?,

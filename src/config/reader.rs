@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::{self, AccountConfig};
 use super::layers::{Found, Layers};
-use super::table::{self, Presence, Setting};
+use super::table::{self, Kind, Presence, Setting};
 use super::value::Shown;
 use super::{MASK, Origin, Place, Problem, server};
 use crate::domain::SiteId;
@@ -100,8 +100,11 @@ impl Reader {
             return Some((secret, found.file));
         }
         let problem = Problem::new(setting.variable, Some(found.origin), "the value can't be used");
-        let expected = "printable ASCII without blanks, on one line";
-        self.problems.push(problem.expected(expected).fix("set it anew, as it was given to you"));
+        let (expected, fix) = match setting.kind {
+            Kind::Keys => (setting.kind.expected(), "openssl rand -base64 32 prints one"),
+            _ => ("printable ASCII without blanks, on one line".to_owned(), "set it anew, as it was given to you"),
+        };
+        self.problems.push(problem.expected(expected).fix(fix));
         None
     }
 
@@ -150,7 +153,8 @@ impl Reader {
         let variables = accounts::variables(sites);
         self.layers.unknown(&variables, &mut self.problems);
         let accounts = accounts::read(&self.layers, sites, &mut self.problems);
-        let holds = |variable| table::SERVERS.contains(&variable) || variable == table::AI_API_KEY.variable;
+        let secrets = [table::AI_API_KEY.variable, table::browser::SESSION_KEY.variable];
+        let holds = |variable| table::SERVERS.contains(&variable) || secrets.contains(&variable);
         let servers = self.listing.iter().filter(|listed| holds(listed.variable));
         let origins: Vec<_> =
             accounts.iter().map(|account| &account.origin).chain(servers.map(|listed| &listed.origin)).collect();

@@ -25,10 +25,20 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(config.collect.pass_interval, Duration::from_secs(60));
     assert_eq!(config.collect.login_budget.to_string(), "2/30m");
     assert_eq!(config.drain_timeout, Duration::from_secs(20));
-    assert_eq!(config.browser, BrowserSettings { headless: true, chromium: None, no_sandbox: false });
+    let browser = BrowserSettings {
+        headless: true,
+        chromium: None,
+        no_sandbox: false,
+        accounts: 20,
+        max_age: Duration::from_secs(12 * 3600),
+        max_memory: 2 << 30,
+        max_processes: 200,
+    };
+    assert_eq!(config.browser, browser);
+    assert!(config.session_key.is_none());
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 45));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 52));
 }
 
 #[test]

@@ -56,6 +56,33 @@ pub fn parse_tokens(text: &str) -> Option<u64> {
     i64::try_from(count).is_ok().then_some(count)
 }
 
+/// An amount of memory in bytes, written `1536MiB` or `2GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory(pub u64);
+
+/// Units of memory in bytes, the largest first.
+const MEMORY_UNITS: [(&str, u64); 3] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)];
+
+impl Memory {
+    /// The amount of `2GiB`; a bare number is refused because nobody can know its unit.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, bytes) = MEMORY_UNITS.into_iter().find(|(name, _)| text.ends_with(name))?;
+        let digits = text.strip_suffix(name)?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { digits.parse::<u64>().ok()?.checked_mul(bytes).map(Self) } else { None }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = MEMORY_UNITS.into_iter().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
+        match whole {
+            Some((name, bytes)) => write!(f, "{}{name}", self.0 / bytes),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
 /// Money in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money(pub u64);
@@ -208,6 +235,12 @@ impl Shown for u64 {
 }
 
 impl Shown for Money {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Memory {
     fn shown(&self) -> String {
         self.to_string()
     }

@@ -13,6 +13,7 @@ pub mod control;
 pub mod leases;
 pub mod mirror;
 pub mod page;
+pub mod session;
 pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest, Memory, Reply};
@@ -24,4 +25,5 @@ pub use leases::{Lease, Leases};
 pub use mirror::{
     Mirror, MirrorFault, MirrorOutcome, MirrorRow, MirrorState, MirrorStatus, Projection, Shown, WORKBOOK,
 };
+pub use session::SessionState;
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

@@ -5,16 +5,17 @@
 //! in is a login form.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::domain::{AccountId, Text};
 use crate::fault::AnyFault;
+use crate::ports::SessionState;
 use crate::selectors::{LoadedPack, Query};
 
 /// What kind of page this is: one of five, never a guess.
@@ -254,15 +255,17 @@ pub struct SessionRequest {
     pub pack: Arc<LoadedPack>,
     /// The address that all others are relative to.
     pub base_url: Url,
-    /// Folder for the browser's profile, ours alone.
-    pub profile: PathBuf,
+    /// What was kept of an earlier login, to be restored.
+    pub session: Option<SessionState>,
+    /// Only for a moment, beside the account's own page: for trying whether a session holds.
+    pub scratch: bool,
 }
 
 /// Starts browsers.
 #[async_trait]
 pub trait Browser: Send + Sync {
-    /// A browser of its own for the account, with one blank page. Another one that a killed process
-    /// left behind on the same profile is ended first.
+    /// One blank page in a context of the account's own; the browser around it may be shared with other
+    /// accounts of the site. Browsers that a killed process left behind are ended first.
     ///
     /// # Errors
     /// `chromium-missing`, `chromium-failed`, `sandbox-unavailable`: permanent, process scope.
@@ -356,10 +359,11 @@ pub trait SitePage: Send + Sync {
     /// Those of every call.
     async fn scrubbed(&self, keep: &Vocabulary) -> Result<String, AnyFault>;
 
-    /// Ends the browser the hard way. For tests of recovery and for pages that hang.
+    /// Ends the browser the hard way, with every page in it. For tests of recovery.
     fn kill(&self);
 
-    /// Closes page and browser and waits until all its processes are gone.
+    /// Closes the page and its context; if they were the last of their browser, waits until all its
+    /// processes are gone.
     async fn close(self: Box<Self>);
 
     /// Reads the page as it is with another pack, beside the one in use, which goes on undisturbed. Only
@@ -381,6 +385,16 @@ pub trait SitePage: Send + Sync {
     /// # Errors
     /// Those of every call; `browser-protocol` if a text would stay readable.
     async fn screenshot(&self, masked: bool) -> Result<Vec<u8>, AnyFault>;
+
+    /// What makes the account logged in now: cookies, and the storage of the origin that is shown.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn session(&self) -> Result<SessionState, AnyFault>;
+
+    /// Cancelled once the browser has served long enough: close the page at the end of the pass and open
+    /// another, which comes in a fresh browser.
+    fn retiring(&self) -> CancellationToken;
 }
 
 #[cfg(test)]

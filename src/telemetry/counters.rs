@@ -46,6 +46,8 @@ counters! {
     passes_failed;
     /// Logins that were tried.
     logins_attempted;
+    /// Times that a login was found not to survive a restart, or not to have survived one.
+    sessions_lost;
     /// Changes of an account's state.
     account_changes;
     /// Changes of an account's state to `starting`.
@@ -138,6 +140,8 @@ counters! {
     browser_starts;
     /// Chromium processes that ended without being asked to.
     browser_losses;
+    /// Chromium processes that had served long enough.
+    browser_retirements;
     /// Tasks that a stop did not wait for.
     late_tasks;
 }

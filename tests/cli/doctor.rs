@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chatferry::browser::profile::profile_of;
+use chatferry::browser::profile::profiles_of;
 use serde_json::Value;
 
 use crate::roles::deaf;
@@ -57,8 +57,8 @@ async fn all_is_well_and_nothing_is_left_behind() {
         .filter(|name| !matches!(name.as_str(), "lock" | "chatferry.db" | "chatferry.db-wal" | "chatferry.db-shm"))
         .collect();
     assert!(left.is_empty(), "left behind: {left:?}");
-    let profile = profile_of(&place.data_dir().join("doctor"), &"doctor/probe".parse().unwrap());
-    assert!(!profile.parent().unwrap().exists(), "a profile is left behind");
+    let profiles = profiles_of(&place.data_dir().join("doctor"));
+    assert!(!profiles.exists(), "a profile is left behind");
     assert_eq!(place.run(&["dead", "list"]).await.expect_success().stdout, "no dead letters\n");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use chatferry::browser::profile::profile_of;
+use chatferry::browser::profile::profiles_of;
 use chatferry::demo::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -30,9 +30,8 @@ impl Daemon {
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
         place.set("CHATFERRY_PASS_INTERVAL", "1s");
         let child = place.start(&["run"]);
-        let account = "demo/default".parse().unwrap();
         eventually("the daemon answers", async || get(addr, "/livez").await.filter(|(code, _)| *code == 200)).await;
-        let profile = profile_of(&place.data_dir(), &account).display().to_string();
+        let profile = profiles_of(&place.data_dir()).display().to_string();
         Self { child, addr, profile, _leave: leave }
     }
 
@@ -68,7 +67,10 @@ impl Daemon {
     /// The browser's own process: the one with the profile that is our child.
     fn browser(&self) -> Option<Pid> {
         let own = self.pid().as_raw_pid().to_string();
-        processes().into_iter().find(|p| p.parent == own && p.command.contains(&self.profile)).map(|p| p.pid)
+        processes()
+            .into_iter()
+            .find(|p| p.parent == own && p.command.contains(&format!("--user-data-dir={}", self.profile)))
+            .map(|p| p.pid)
     }
 
     fn zombies(&self) -> usize {

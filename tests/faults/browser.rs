@@ -91,6 +91,7 @@ async fn the_daemon_reaps_every_browser_that_dies_under_it() {
     let ended = program.end().await;
     assert!(ended.status.success(), "{}\n{}", ended.status, ended.log.join("\n"));
     place.collect_once().await;
-    assert_whole(&site, &place, &browsers, 3).await;
+    // The session was kept before the first of them died.
+    assert_whole(&site, &place, &browsers, 0).await;
     site.stop().await;
 }

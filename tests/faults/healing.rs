@@ -25,8 +25,8 @@ pub async fn assert_heals(site: &Site, place: &Place, browsers: &Browsers, kills
 }
 
 /// The store equals the site, the workbook shows each conversation once, and no browser is left. Each
-/// of the `kills` may have cost the session, which Chromium writes down only now and then, and so one
-/// more login; more than that is how accounts get locked.
+/// of the `kills` may have come before the session was kept, and so have cost one more login; more than
+/// that is how accounts get locked.
 pub async fn assert_whole(site: &Site, place: &Place, browsers: &Browsers, kills: usize) {
     browsers.assert_gone().await;
     let exported = place.exported().await;

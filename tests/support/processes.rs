@@ -75,7 +75,7 @@ pub fn all() -> Vec<Process> {
     entries.filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// The running processes of the browsers on this profile: those that name it, and their whole groups.
+/// The running processes of the browsers whose profiles lie here: those that name it, and their whole groups.
 pub fn of_profile(profile: &Path) -> Vec<Process> {
     let profile = profile.display().to_string();
     let all: Vec<Process> = all().into_iter().filter(|process| process.state != 'Z').collect();
@@ -105,26 +105,37 @@ pub async fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool)
     }
 }
 
-/// The browser profile of `demo/default` in a place, and the promise that no process of it is left
-/// when the test ends, however it ends.
+/// The browsers of a place, known by the folder of their profiles, and the promise that no process of them
+/// is left when the test ends, however it ends.
 #[derive(Debug)]
 pub struct Browsers {
-    profile: PathBuf,
+    profiles: PathBuf,
 }
 
 impl Browsers {
     /// Of this place.
     pub fn of(place: &Place) -> Self {
-        let account = "demo/default".parse().unwrap();
-        Self { profile: chatferry::browser::profile::profile_of(&place.data_dir(), &account) }
+        Self::in_data_dir(&place.data_dir())
+    }
+
+    /// Of this data directory.
+    pub fn in_data_dir(data_dir: &Path) -> Self {
+        Self { profiles: chatferry::browser::profile::profiles_of(data_dir) }
     }
 
     /// What runs now.
     pub fn running(&self) -> Vec<Process> {
-        of_profile(&self.profile)
+        of_profile(&self.profiles)
     }
 
-    /// Fails the test if any is left. The crash handlers are in groups of their own and end by themselves
+    /// The profiles of browsers that lie there.
+    pub fn profiles_left(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.profiles).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("browser-")).collect()
+    }
+
+    /// Fails the test if any is left, or a profile. The crash handlers are in groups of their own and end by themselves
     /// when their browser has; nothing else may take that time, but nothing else would end by itself.
     pub async fn assert_gone(&self) {
         let end = Instant::now() + Duration::from_secs(5);
@@ -133,6 +144,8 @@ impl Browsers {
         }
         let running = self.running();
         assert!(running.is_empty(), "{} processes are left: {running:#?}", running.len());
+        let profiles = self.profiles_left();
+        assert!(profiles.is_empty(), "profiles are left: {profiles:?}");
     }
 }
 

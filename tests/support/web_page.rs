@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use chatferry::browser::profile::profile_of;
 use chatferry::browser::{Chromium, ChromiumSettings};
 use chatferry::domain::AccountId;
 use chatferry::ports::page::{Browser, SessionRequest, SitePage};
@@ -74,7 +73,8 @@ impl Window {
         let settings = ChromiumSettings { data_dir: folder.path().to_owned(), ..ChromiumSettings::default() };
         let account: AccountId = "demo/default".parse().unwrap();
         let request = SessionRequest {
-            profile: profile_of(folder.path(), &account),
+            session: None,
+            scratch: false,
             pack: Arc::new(parse_pack(account.site().clone(), "demo.toml", pack).unwrap()),
             account,
             base_url: base_url.parse().unwrap(),

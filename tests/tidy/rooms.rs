@@ -8,7 +8,11 @@ const WALLED: &[(&str, &[&str])] = &[
     ("askama", &["web/"]),
     ("axum", &["web/", "demo/"]),
     ("backon", &["resilience/"]),
+<<<<<<< HEAD
     ("base64", &["browser/"]),
+=======
+    ("chacha20poly1305", &["collect/session/"]),
+>>>>>>> browser
     ("chromiumoxide", &["browser/"]),
     ("clap", &["cli/", "main.rs"]),
     ("comfy_table", &["cli/"]),
@@ -32,6 +36,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("schemars", &["domain/", "selectors/"]),
     (
         "secrecy",
+<<<<<<< HEAD
         &[
             "ai/service/",
             "bus/rabbitmq/",
@@ -42,6 +47,9 @@ const WALLED: &[(&str, &[&str])] = &[
             "store/mongo/",
             "web/control/",
         ],
+=======
+        &["ai/service/", "bus/rabbitmq/", "config/", "collect/", "mirror/google/", "ports/session.rs", "store/mongo/"],
+>>>>>>> browser
     ),
     ("strsim", &["config/", "selectors/"]),
     ("toml", &["config/", "selectors/"]),

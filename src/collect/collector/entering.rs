@@ -1,4 +1,8 @@
-//! Getting in: the browser is opened, and the login form filled in where it stands before the list.
+//! Getting in and out: the page is opened with the session that was kept, the login form filled in where it
+//! stands before the list all the same, and the session kept for the next time.
+//!
+//! What is kept is believed only after it was tried: once after each login it is read back from the disk and
+//! opened beside the account's page. No fault of keeping it ever stops the account.
 
 use std::time::Duration;
 
@@ -10,8 +14,9 @@ use crate::collect::login::{self, Credentials};
 use crate::domain::AccountState;
 use crate::fault::AnyFault;
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
+use crate::ports::SessionState;
 use crate::ports::page::{SessionRequest, SitePage, Until};
-use crate::telemetry::occurrences::LoginAttempted;
+use crate::telemetry::occurrences::{LoginAttempted, SessionNotSaved, SessionUnreadable};
 use crate::telemetry::{Occurrence, Progress};
 
 impl Collector {
@@ -22,14 +27,31 @@ impl Collector {
         }
         self.progress.tell(Progress::Started { account: account.id.clone() });
         self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
-        self.browser
-            .open(SessionRequest {
-                account: account.id.clone(),
-                pack: account.pack.clone(),
-                base_url: account.base_url.clone(),
-                profile: account.profile.clone(),
-            })
-            .await
+        let session = match self.session.load().await {
+            Ok(session) => session,
+            Err(error) => {
+                SessionUnreadable { account: &account.id, fault: &error.into() }.emit(&self.counters);
+                None
+            }
+        };
+        self.browser.open(self.request(session, false)).await
+    }
+
+    fn request(&self, session: Option<SessionState>, scratch: bool) -> SessionRequest {
+        let account = &self.account;
+        SessionRequest {
+            account: account.id.clone(),
+            pack: account.pack.clone(),
+            base_url: account.base_url.clone(),
+            session,
+            scratch,
+        }
+    }
+
+    /// Closes the page; what has changed of the session since the last pass is kept.
+    pub(in crate::collect) async fn leave(&self, page: Box<dyn SitePage>) {
+        self.keep_session(page.as_ref()).await;
+        page.close().await;
     }
 
     /// Logs in if the page shows the login form where the list should be.
@@ -38,15 +60,29 @@ impl Collector {
         page.open(&pack.conversations.address).await?;
         let glance = page.wait(Until::List, pack.pages.timeout).await?;
         if glance.login {
-            self.log_in(page).await?;
+            self.log_in_anew(page).await?;
         } else if glance.wants_a_human() {
             login::outcome(&glance, self.account.id.site().as_str(), Duration::ZERO)?;
         }
+        self.session.is_in();
         self.progress.tell(Progress::LoggedIn { account: self.account.id.clone() });
         Ok(())
     }
 
-    pub(super) async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+    /// Logs in where the site has ended the session, of which nothing is kept any longer.
+    pub(super) async fn log_in_anew(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+        if let Err(error) = self.session.forget().await {
+            // It stays on the disk and costs one look at the login form.
+            SessionNotSaved { account: &self.account.id, reason: &error.to_string() }.emit(&self.counters);
+        }
+        self.log_in(page).await?;
+        self.session.is_in();
+        self.keep_session(page).await;
+        self.prove_session().await;
+        Ok(())
+    }
+
+    async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
         let account = &self.account;
         self.tell(AccountState::LoggingIn, None, "The login form is being filled in.", SignedDuration::from_mins(5))
             .await;
@@ -59,5 +95,60 @@ impl Collector {
             page.kill();
         }
         Ok(())
+    }
+
+    /// Keeps the session as it is now, if there is one and it has changed.
+    pub(super) async fn keep_session(&self, page: &dyn SitePage) {
+        if !self.session.is_worth_keeping() {
+            return;
+        }
+        // A page that is gone has told all it could; what was kept before still is.
+        let Ok(session) = page.session().await else { return };
+        if let Err(error) = self.session.save(session).await {
+            self.session.proved(false);
+            SessionNotSaved { account: &self.account.id, reason: &AnyFault::from(error).chain() }.emit(&self.counters);
+        }
+    }
+
+    /// Tries what the disk holds after a login: whether the site takes it for logged in.
+    async fn prove_session(&self) {
+        let account = &self.account.id;
+        let reason = match self.session.load().await {
+            Ok(Some(session)) => match self.is_taken(session).await {
+                Ok(true) => {
+                    self.session.proved(true);
+                    self.forget_old_profile().await;
+                    return;
+                }
+                Ok(false) => "the site showed the login form to it".to_owned(),
+                // Nothing was shown by this; the next login tries again.
+                Err(fault) => {
+                    tracing::debug!(account.id = %account, error.code = %fault.code(), "the kept session could not be tried");
+                    return;
+                }
+            },
+            // What kept it from being written was told then.
+            Ok(None) => return,
+            Err(error) => AnyFault::from(error).chain(),
+        };
+        self.session.proved(false);
+        SessionNotSaved { account, reason: &reason }.emit(&self.counters);
+    }
+
+    async fn is_taken(&self, session: SessionState) -> Result<bool, AnyFault> {
+        let pack = &self.account.pack.pack;
+        let page = self.browser.open(self.request(Some(session), true)).await?;
+        let seen = match page.open(&pack.conversations.address).await {
+            Ok(()) => page.wait(Until::List, pack.pages.timeout).await,
+            Err(fault) => Err(fault),
+        };
+        page.close().await;
+        Ok(!seen?.login)
+    }
+
+    /// The browser profile in which versions before the vault kept the login.
+    async fn forget_old_profile(&self) {
+        // It is tried again after the next login.
+        let _ = tokio::fs::remove_dir_all(&self.account.old_profile).await;
     }
 }

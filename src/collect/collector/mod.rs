@@ -23,6 +23,7 @@ use super::account::Account;
 use super::error::CollectError;
 use super::orders::Mailbox;
 use super::pass::{Depth, Found, Pass, SoFar};
+use super::session::AccountSession;
 use super::spool::Spool;
 use super::tenure::Held;
 use crate::config::LoginBudget;
@@ -70,6 +71,8 @@ pub struct Collector {
     pub browser: Arc<dyn Browser>,
     /// Where findings go.
     pub spool: Arc<Spool>,
+    /// What is kept of its logins.
+    pub session: AccountSession,
     /// Where its state goes.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -108,7 +111,7 @@ impl Collector {
         loop {
             let fault = match self.attempt(Depth::Whole).await {
                 Ok(summary) => {
-                    self.tell(AccountState::Live, None, &sentence(&summary.found), LONG).await;
+                    self.tell(AccountState::Live, None, &self.sentence(&summary.found), LONG).await;
                     return Ok(summary);
                 }
                 Err(fault) => fault,
@@ -201,6 +204,7 @@ impl Collector {
         let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
             .unwrap_or(LONG)
             .max(SignedDuration::from_mins(10));
+        let retiring = page.retiring();
         while !self.is_over() {
             if self.try_offer(page).await? {
                 return Ok(());
@@ -296,13 +300,14 @@ impl Collector {
                 }
                 Err(CollectError::LoggedOut { .. }) => {
                     read_before = Some(so_far.found.read);
-                    self.log_in(page).await?;
+                    self.log_in_anew(page).await?;
                     self.tell_reading().await;
                 }
                 Err(other) => return Err(other.into()),
             }
         }
         self.memory.completed();
+        self.keep_session(page).await;
         let found = so_far.found;
         let duration = begun.elapsed();
         let account = &self.account.id;

@@ -100,6 +100,18 @@ impl Collector {
         self.tell_with(state, code, sentence, None, valid).await;
     }
 
+    /// What a completed pass means for a person, and what else should be known.
+    pub(super) fn sentence(&self, found: &Found) -> String {
+        let read = sentence(found);
+        if !self.session.is_lost() {
+            return read;
+        }
+        format!(
+            "{read} After a restart it has to log in again: the session can't be kept ({}).",
+            Code::SessionNotSaved.as_str()
+        )
+    }
+
     /// Makes the state known: log line, event, store. None of the three may hold the account up.
     pub(super) async fn tell_with(
         &self,
@@ -167,7 +179,7 @@ impl Collector {
 }
 
 /// What a completed pass means for a person.
-pub(super) fn sentence(found: &Found) -> String {
+fn sentence(found: &Found) -> String {
     match found.gaps {
         0 => "Everything that the site showed was read.".to_owned(),
         1 => "Read, but for 1 conversation that could not be seen as a whole.".to_owned(),

@@ -163,7 +163,7 @@ impl Reader {
         }))
     }
 
-    fn whole(&mut self, setting: &'static Setting) -> Option<u32> {
+    pub(in crate::config) fn whole(&mut self, setting: &'static Setting) -> Option<u32> {
         self.value(setting, |text| {
             let number = text.parse::<u32>().ok()?;
             match setting.kind {

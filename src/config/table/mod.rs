@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use super::value::format_duration;
+use super::value::{Memory, format_duration};
 
 mod account;
 mod ai;
+pub mod browser;
 pub mod budget;
 mod rows;
 
@@ -59,6 +60,10 @@ pub enum Kind {
     Price,
     /// A number from 0 to 2.
     UpToTwo,
+    /// An amount of memory from the first to the second, both included, in bytes.
+    Memory(u64, u64),
+    /// Keys that nobody can guess, one per line.
+    Keys,
 }
 
 impl Kind {
@@ -96,12 +101,19 @@ impl Kind {
             Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
             Self::Price => "an amount such as 0.15, at most 10000, with a point and up to six decimals".to_owned(),
             Self::UpToTwo => "a number from 0 to 2, such as 0.2".to_owned(),
+            Self::Memory(min, max) => {
+                format!("an amount of memory such as 1536MiB or 2GiB, from {} to {}", Memory(min), Memory(max))
+            }
+            Self::Keys => "keys of at least 32 characters, one per line".to_owned(),
         }
     }
 
     /// Whether a wrong value may be quoted in a report: not where people might paste a credential.
     pub const fn is_quotable(self) -> bool {
-        !matches!(self, Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri | Self::ApiUrl)
+        !matches!(
+            self,
+            Self::Keys | Self::Text | Self::Url | Self::Path | Self::AmqpUrl | Self::MongoUri | Self::ApiUrl
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows of the table: those in force, in the order of `config show`, then those of later versions.
 
 use super::ai::*;
-use super::{Kind, Presence, Setting, budget};
+use super::{Kind, Presence, Setting, browser, budget};
 
 pub(super) const ROW: Setting = Setting {
     variable: "",
@@ -28,7 +28,7 @@ pub static DATA_DIR: Setting = Setting {
     flag: Some("--data-dir"),
     kind: Kind::Path,
     computed: Some("$XDG_DATA_HOME/chatferry, else ~/.local/share/chatferry, else /var/lib/chatferry"),
-    help: "The folder that holds the database, the browser profiles and the workbook.",
+    help: "The folder that holds the database, the kept logins and the workbook.",
     obtain: "Any folder on a local disk that only the daemon's user can enter.",
     ..ROW
 };
@@ -296,13 +296,18 @@ pub(super) static LATER: [Setting; 2] = [
     absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 45] = [
+pub(super) static IN_FORCE: [&Setting; 52] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
     &BROWSER_HEADLESS,
     &CHROMIUM_PATH,
     &BROWSER_NO_SANDBOX,
+    &browser::ACCOUNTS,
+    &browser::MAX_AGE,
+    &browser::MAX_MEMORY,
+    &browser::MAX_PROCESSES,
+    &browser::SESSION_KEY,
     &RABBITMQ_URL,
     &RABBITMQ_CA_PATH,
     &MONGODB_URI,

@@ -21,6 +21,7 @@ pub mod economy;
 pub mod packs;
 pub mod pipeline;
 pub mod program;
+pub mod session;
 
 pub use ai::{AiAsked, AiFormSettled, AiLeftAlone};
 pub use collect::{
@@ -35,9 +36,10 @@ pub use pipeline::{
     MirrorWritten, PipelineDrained, PublishFailed, RepetitionRecognised, StoppedOverFault,
 };
 pub use program::{
-    BrowserEnded, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff, ServerAwaited,
-    SettingsRefused, SettingsReloaded,
+    BrowserEnded, BrowserRetired, BrowserStarted, HttpListening, LateTask, ProgramStarted, ProgramStopping, SandboxOff,
+    ServerAwaited, SettingsRefused, SettingsReloaded,
 };
+pub use session::{SessionNotSaved, SessionUnreadable};
 
 use super::Counters;
 

@@ -149,6 +149,26 @@ impl Occurrence for BrowserEnded {
     }
 }
 
+/// A browser has served long enough; its accounts move to a new one when their passes are complete.
+#[derive(Debug)]
+pub struct BrowserRetired {
+    /// Its process.
+    pub pid: u32,
+    /// Which limit it reached: `age`, `memory` or `processes`.
+    pub reason: &'static str,
+}
+
+impl Occurrence for BrowserRetired {
+    fn emit(self, counters: &Counters) {
+        add(&counters.browser_retirements, 1);
+        info!(
+            target: "chatferry::browser",
+            { browser.pid = self.pid, reason = self.reason },
+            "browser retires"
+        );
+    }
+}
+
 /// The owner gave Chromium's sandbox up. An error line at every start, so that it can't be forgotten.
 #[derive(Debug)]
 pub struct SandboxOff;

@@ -73,6 +73,8 @@ fn every_occurrence_counts_what_it_tells() {
         ("info", vec![("logins_attempted", 1)], emitted(LoginAttempted { account })),
         ("warn", vec![("account_flaps", 1)], emitted(AccountFlaps { account, held: 1, is_over: false })),
         ("info", vec![], emitted(AccountFlaps { account, held: 4, is_over: true })),
+        ("warn", vec![("sessions_lost", 1)], emitted(SessionNotSaved { account, reason: "the site" })),
+        ("warn", vec![("sessions_lost", 1)], emitted(SessionUnreadable { account, fault })),
         (
             "info",
             vec![("passes_completed", 1)],
@@ -125,6 +127,7 @@ fn every_occurrence_counts_what_it_tells() {
         ("info", vec![("browser_starts", 1)], emitted(BrowserStarted { pid: 7 })),
         ("debug", vec![], emitted(BrowserEnded { pid: 7, asked: true })),
         ("warn", vec![("browser_losses", 1)], emitted(BrowserEnded { pid: 7, asked: false })),
+        ("info", vec![("browser_retirements", 1)], emitted(BrowserRetired { pid: 7, reason: "age" })),
         ("error", vec![], emitted(SandboxOff)),
         ("info", vec![], emitted(HttpListening { addr: ([127, 0, 0, 1], 8787).into() })),
         ("warn", vec![("late_tasks", 1)], emitted(LateTask { task: "relay" })),
