@@ -10,6 +10,7 @@ pub mod budgets;
 pub mod bus;
 pub mod clock;
 pub mod leases;
+pub mod live;
 pub mod mirror;
 pub mod page;
 pub mod store;

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use url::Url;
 
+use super::live::PageEvents;
 use crate::domain::{AccountId, Text};
 use crate::fault::AnyFault;
 use crate::selectors::{LoadedPack, Query};
@@ -308,6 +309,19 @@ pub trait SitePage: Send + Sync {
 
     /// Closes page and browser and waits until all its processes are gone.
     async fn close(self: Box<Self>);
+
+    /// From now on the page tells by itself what changes in it, on this document and on every one that
+    /// takes its place. First it tells what it shows: nothing between a reading and this is missed.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn observe(&self) -> Result<PageEvents, AnyFault>;
+
+    /// Ends that: what we do in the page ourselves is no news.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn unobserve(&self) -> Result<(), AnyFault>;
 }
 
 #[cfg(test)]
