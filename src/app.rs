@@ -232,6 +232,8 @@ impl App {
             settings: CollectorSettings {
                 login_budget: self.config.collect.login_budget,
                 pass_interval: self.config.collect.pass_interval,
+                reconcile_interval: self.config.collect.reconcile_interval,
+                stale_after: self.config.collect.stale_after,
                 dry_run: self.config.dry_run,
             },
         }

@@ -17,6 +17,8 @@ mod fallbacks;
 mod forms;
 #[path = "e2e/holes.rs"]
 mod holes;
+#[path = "e2e/live.rs"]
+mod live;
 #[path = "e2e/news.rs"]
 mod news;
 #[path = "e2e/packs.rs"]

@@ -16,9 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::error::{BrowserError, REQUEST_TIMEOUT};
+use super::observing::{self, Observing};
 use super::process::ChromiumProcess;
 use super::tab::Tab;
 use crate::fault::AnyFault;
+use crate::ports::live::PageEvents;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
 };
@@ -28,6 +30,8 @@ use crate::telemetry::{Counters, Occurrence};
 
 /// The page agent's source.
 const AGENT: &str = include_str!("agent.js");
+/// The part of it that tells what changes.
+const OBSERVER: &str = include_str!("observer.js");
 /// Reading ten thousand messages takes a tenth of a second; a slow machine may take far longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -39,7 +43,7 @@ pub(super) fn install_script(pack: &Pack) -> String {
     if let Some(scroll) = &pack.conversations.scroll {
         data["conversations"]["scroll"]["wait_ms"] = json!(scroll.wait.as_millis());
     }
-    format!("({AGENT})({data})")
+    format!("({AGENT})({data}, ({OBSERVER}))")
 }
 
 /// The answer of an act: nothing, or why it could not be done.
@@ -63,6 +67,7 @@ pub struct ChromiumPage {
     base_url: Url,
     pack: Arc<LoadedPack>,
     counters: Arc<Counters>,
+    observing: Mutex<Option<Observing>>,
 }
 
 impl ChromiumPage {
@@ -82,6 +87,7 @@ impl ChromiumPage {
             base_url: request.base_url.clone(),
             pack: request.pack.clone(),
             counters,
+            observing: Mutex::new(None),
         }
     }
 
@@ -284,6 +290,20 @@ impl SitePage for ChromiumPage {
         let pid = self.process.pid();
         self.process.end().await;
         BrowserEnded { pid, asked }.emit(&self.counters);
+    }
+
+    async fn observe(&self) -> Result<PageEvents, AnyFault> {
+        self.unobserve().await?;
+        let (observing, events) = observing::begin(&self.tab, &self.pack.pack, self.counters.clone()).await?;
+        *self.observing.lock().await = Some(observing);
+        Ok(events)
+    }
+
+    async fn unobserve(&self) -> Result<(), AnyFault> {
+        match self.observing.lock().await.take() {
+            Some(observing) => Ok(observing.end(&self.tab).await?),
+            None => Ok(()),
+        }
     }
 }
 

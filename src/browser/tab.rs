@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use chromiumoxide::Page;
+use chromiumoxide::cdp::IntoEventKind;
 use chromiumoxide::cdp::browser_protocol::page::{CreateIsolatedWorldParams, GetFrameTreeParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
+use chromiumoxide::listeners::EventStream;
 use chromiumoxide::types::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 
 /// The name of the isolated world, seen only in DevTools.
-const WORLD: &str = "chatferry";
+pub(super) const WORLD: &str = "chatferry";
 
 /// How the page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,19 @@ impl Tab {
     /// False once the renderer has crashed or the browser is gone.
     pub fn is_alive(&self) -> bool {
         *self.life.borrow() == Life::Alive
+    }
+
+    /// Events of one kind, from now on.
+    ///
+    /// # Errors
+    /// [`BrowserError::Gone`] if nobody is there to tell any.
+    pub(super) async fn events<E: IntoEventKind>(&self, step: &'static str) -> Result<EventStream<E>, BrowserError> {
+        self.page.event_listener::<E>().await.map_err(|error| BrowserError::from_cdp(step, error))
+    }
+
+    /// How the page is, as it changes.
+    pub(super) fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
     }
 
     /// Sends one command and waits for its answer, at most `limit`.

@@ -13,6 +13,7 @@
 //! | [`resolve`] | rows → messages with keys; what is new; pure |
 //! | [`positions`] | where messages stand; pure |
 //! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
+//! | [`staleness`] | whether an account that looks well is still fed; pure |
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
 //! | [`probe`] | every query of a pack tried on the live pages |
@@ -32,6 +33,7 @@ pub mod probe;
 pub mod relay;
 pub mod resolve;
 pub mod spool;
+pub mod staleness;
 pub mod tenure;
 pub mod verdict;
 pub mod windows;

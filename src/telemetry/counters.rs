@@ -54,6 +54,16 @@ counters! {
     selector_fallbacks;
     /// Intervals that could not be seen.
     gaps_recorded;
+    /// New or changed messages that a page told by itself.
+    messages_told;
+    /// Messages that watching had missed and a sweep found.
+    live_missed;
+    /// Times that an account looked as if it were no longer fed.
+    stale_suspected;
+    /// Times that an account was found stale.
+    stale_found;
+    /// Tellings of a page that could not be read.
+    tellings_unreadable;
     /// Events that every queue wanting them holds durably.
     events_published;
     /// Attempts to publish that failed.

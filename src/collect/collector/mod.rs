@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 mod entering;
+mod lapses;
 mod telling;
+mod waiting;
+mod watch;
+mod watching;
 
 use self::telling::sentence;
 use super::account::Account;
@@ -37,8 +41,12 @@ const LONG: SignedDuration = SignedDuration::from_hours(24);
 pub struct CollectorSettings {
     /// Logins in a time.
     pub login_budget: LoginBudget,
-    /// Time between two passes of the daemon.
+    /// Time between two passes of the daemon over an account whose list does not tell of news.
     pub pass_interval: Duration,
+    /// Time between two sweeps through every conversation.
+    pub reconcile_interval: Duration,
+    /// How long the page may show news that is not stored.
+    pub stale_after: Duration,
     /// Tell nobody but the log.
     pub dry_run: bool,
 }
@@ -103,8 +111,7 @@ impl Collector {
         }
     }
 
-    /// Passes until the stop, each `pass_interval` after the one before. A fault that a human must
-    /// mend parks the account; the task then only waits for the stop.
+    /// Passes and watches until the stop. A fault that a human must mend parks the account; the task then only waits for the stop.
     pub async fn run(&self) {
         let mut failures = 0;
         while !self.is_over() {
@@ -137,58 +144,40 @@ impl Collector {
         self.held.stop.is_cancelled()
     }
 
-    /// One browser: a pass, a wait, the next pass, until a fault or the stop.
+    /// One browser, until a fault or the stop.
     async fn session(&self) -> Result<(), AnyFault> {
         let page = self.open().await?;
-        let outcome = self.passes(page.as_ref()).await;
+        let outcome = self.watch(page.as_ref()).await;
         page.close().await;
         outcome
     }
 
-    async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
-            .unwrap_or(LONG)
-            .max(SignedDuration::from_mins(10));
-        while !self.is_over() {
-            let summary = self.pass(page, Depth::News).await?;
-            self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
-            self.sleep(self.settings.pass_interval).await;
-        }
-        Ok(())
-    }
-
     async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {
         let page = self.open().await?;
-        let outcome = self.pass(page.as_ref(), depth).await;
+        let outcome = self.pass(page.as_ref(), depth, None, &mut SoFar::default()).await;
         page.close().await;
         outcome
     }
 
     /// A pass, with at most one login before it and one more whenever the session ends in its middle,
     /// as long as each session brings it further.
-    async fn pass(&self, page: &dyn SitePage, depth: Depth) -> Result<PassSummary, AnyFault> {
+    async fn pass(
+        &self,
+        page: &dyn SitePage,
+        depth: Depth,
+        sweep_since: Option<Timestamp>,
+        so_far: &mut SoFar,
+    ) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
         // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
-        if !self.is_live() {
+        if !self.is_watched() {
             self.tell_reading().await;
         }
-        let pass = Pass {
-            account: &self.account,
-            page,
-            spool: &self.spool,
-            store: self.store.as_ref(),
-            clock: self.clock.as_ref(),
-            depth,
-            epoch: self.held.epoch,
-            stop: &self.held.stop,
-            progress: &self.progress,
-            counters: &self.counters,
-        };
-        let mut so_far = SoFar::default();
+        let pass = self.pass_of(page, depth, sweep_since);
         let mut read_before = None;
         loop {
-            match pass.run(&mut so_far).await {
+            match pass.run(so_far).await {
                 Ok(()) => break,
                 Err(CollectError::LoggedOut { site }) if read_before == Some(so_far.found.read) => {
                     return Err(CollectError::LoggedOutAgain { site }.into());
@@ -211,6 +200,22 @@ impl Collector {
             Progress::PassCompleted { account: account.clone(), conversations, new_messages: found.new, duration };
         self.progress.tell(told);
         Ok(PassSummary { found, duration })
+    }
+
+    fn pass_of<'a>(&'a self, page: &'a dyn SitePage, depth: Depth, sweep_since: Option<Timestamp>) -> Pass<'a> {
+        Pass {
+            account: &self.account,
+            page,
+            spool: &self.spool,
+            store: self.store.as_ref(),
+            clock: self.clock.as_ref(),
+            depth,
+            sweep_since,
+            epoch: self.held.epoch,
+            stop: &self.held.stop,
+            progress: &self.progress,
+            counters: &self.counters,
+        }
     }
 
     /// Waits, unless the stop comes. Cancel-safe: neither arm holds anything.

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 mod judge;
 mod keep;
+mod news;
 mod recall;
+
+pub use news::Told;
 
 use super::account::Account;
 use super::error::CollectError;
@@ -35,6 +39,8 @@ const BROKEN_AFTER: u32 = 3;
 pub enum Depth {
     /// To its start: finds edits of old messages too.
     Whole,
+    /// To what is known, whatever the list shows.
+    Known,
     /// To what is known, and not at all where the list shows no news.
     News,
 }
@@ -52,6 +58,8 @@ pub struct Found {
     pub revised: u64,
     /// Conversations that could not be seen as a whole.
     pub gaps: u64,
+    /// Those of them where nothing that is known was met.
+    pub apart: u64,
 }
 
 /// A pass as far as it has come: kept when the session ends in its middle.
@@ -61,6 +69,8 @@ pub struct SoFar {
     pub found: Found,
     /// Conversations that need not be read again.
     done: HashSet<ConversationKey>,
+    /// The conversation list as it was when the pass read it.
+    pub rows: Vec<ListRow>,
 }
 
 /// Everything that a pass works with.
@@ -77,6 +87,8 @@ pub struct Pass<'a> {
     pub clock: &'a dyn Clock,
     /// How far back.
     pub depth: Depth,
+    /// When it began, if it is a sweep: what was there before and is new to us was missed.
+    pub sweep_since: Option<Timestamp>,
     /// The epoch of the account's lease.
     pub epoch: Option<u64>,
     /// Ends the pass between two steps.
@@ -104,13 +116,25 @@ impl Pass<'_> {
             self.page.kill();
         }
         let total = list.rows.len();
+        so_far.rows.clone_from(&list.rows);
         self.progress.tell(Progress::ListRead { account: self.account.id.clone(), conversations: total });
-        let SoFar { found, done } = so_far;
-        found.conversations = total as u64;
+        so_far.found.conversations = total as u64;
+        self.read_rows(&list.rows, so_far, &mut steps).await?;
+        list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
+    }
+
+    /// Reads the conversations of these rows, but for what `so_far` says is done.
+    ///
+    /// # Errors
+    /// As [`Pass::run`].
+    pub async fn read_rows(&self, rows: &[ListRow], so_far: &mut SoFar, steps: &mut Pace) -> Result<(), CollectError> {
+        let pack = &self.account.pack.pack;
+        let total = rows.len();
+        let SoFar { found, done, .. } = so_far;
         let mut conversations = Pace::new(pack.pace.between_conversations);
         let mut failures = 0;
         let mut unreadable = None;
-        for (index, row) in list.rows.iter().enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             let Some(conversation) = self.conversation(row).filter(|it| !done.contains(&it.key)) else { continue };
             let cursor = self.spool.cursor(conversation.key).await?;
             let row_digest = digest(row);
@@ -120,7 +144,7 @@ impl Pass<'_> {
             }
             pause(&mut conversations, self.stop).await?;
             let cursor = self.recall(cursor, conversation.key).await?;
-            match self.read(&conversation, &cursor, row_digest, &mut steps).await {
+            match self.read(&conversation, &cursor, row_digest, steps).await {
                 Ok(read) => {
                     failures = 0;
                     done.insert(conversation.key);
@@ -128,6 +152,7 @@ impl Pass<'_> {
                     found.new += read.new;
                     found.revised += read.revised;
                     found.gaps += u64::from(read.gap.is_some());
+                    found.apart += u64::from(read.is_apart);
                     let (title, messages) = (conversation.title.clone(), read.messages);
                     let account = self.account.id.clone();
                     self.progress.tell(Progress::ConversationRead {
@@ -144,6 +169,7 @@ impl Pass<'_> {
                     if !matches!(shown, Err(CollectError::LoggedOut { .. })) {
                         failures += 1;
                         found.gaps += 1;
+                        found.apart += 1;
                         self.record_unreadable(&conversation, &cursor).await?;
                         unreadable = Some(error);
                     }
@@ -153,14 +179,11 @@ impl Pass<'_> {
             }
         }
         // Nothing read and something tried: that is no pass.
-        if let Some(error) = unreadable.filter(|_| found.read == 0) {
-            return Err(error);
-        }
-        list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
+        unreadable.filter(|_| found.read == 0).map_or(Ok(()), Err)
     }
 
     /// Opens the list's page and waits for it.
-    async fn show_list(&self) -> Result<Glance, CollectError> {
+    pub(super) async fn show_list(&self) -> Result<Glance, CollectError> {
         let pack = &self.account.pack.pack;
         self.page.open(&pack.conversations.address).await?;
         let glance = self.page.wait(Until::List, pack.pages.timeout).await?;
@@ -205,7 +228,7 @@ impl Pass<'_> {
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.
-        let can_stop = self.depth == Depth::News && cursor.complete;
+        let can_stop = self.depth != Depth::Whole && cursor.complete;
         let is_known = |rows: &[ThreadRow]| {
             can_stop
                 && (rows.is_empty()
@@ -265,6 +288,7 @@ struct Read {
     new: u64,
     revised: u64,
     gap: Option<GapReason>,
+    is_apart: bool,
 }
 
 /// A hash of a list entry: changes when anything in it changes.

@@ -62,4 +62,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- The time that its last reading went by: the next one goes by a later one, whatever the clock says.
         ALTER TABLE conversation ADD COLUMN observed_us INTEGER;
     ",
+}, Migration {
+    component: "spool",
+    version: 4,
+    sql: "
+        -- What is remembered of watching each account: until when, what is missing since, its habit.
+        CREATE TABLE watch (account TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+    ",
 }];

@@ -118,8 +118,30 @@ pub static PASS_INTERVAL: Setting = Setting {
     key: "collect.pass_interval",
     kind: Kind::Duration(SECOND, 24 * HOUR),
     default: Some("60s"),
-    help: "How often `chatferry run` looks at each account.",
-    obtain: "Mind the site: a person would hardly look more often than once a minute.",
+    help: "How often `chatferry run` looks through an account whose list does not tell of news, or that has gaps.",
+    obtain: "Mind the site: a person would hardly look more often than once a minute. News that the page shows needs no pass.",
+    ..ROW
+};
+
+/// How often every conversation is looked through, whatever the list says.
+pub static RECONCILE_INTERVAL: Setting = Setting {
+    variable: "CHATFERRY_RECONCILE_INTERVAL",
+    key: "collect.reconcile_interval",
+    kind: Kind::Duration(SECOND, 24 * HOUR),
+    default: Some("30m"),
+    help: "How often `chatferry run` looks through every conversation to prove that watching missed nothing.",
+    obtain: "Each sweep opens every conversation once: mind the site.",
+    ..ROW
+};
+
+/// How long the page may show news that is not stored.
+pub static STALE_AFTER: Setting = Setting {
+    variable: "CHATFERRY_STALE_AFTER",
+    key: "collect.stale_after",
+    kind: Kind::Duration(SECOND, 24 * HOUR),
+    default: Some("5m"),
+    help: "How long the page may show news that is not stored before the account counts as stale.",
+    obtain: "Shorter finds a silent failure earlier; a slow site needs longer.",
     ..ROW
 };
 
@@ -287,7 +309,7 @@ pub(super) static LATER: [Setting; 3] = [
     absent("LOG_DIR", "log.dir", "this version logs to stderr only"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 44] = [
+pub(super) static IN_FORCE: [&Setting; 46] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
@@ -326,6 +348,8 @@ pub(super) static IN_FORCE: [&Setting; 44] = [
     &budget::MONTH_TOKENS,
     &budget::MONTH_COST,
     &PASS_INTERVAL,
+    &RECONCILE_INTERVAL,
+    &STALE_AFTER,
     &LOGIN_BUDGET,
     &LEASE_TTL,
     &DRY_RUN,

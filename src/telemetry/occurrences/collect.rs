@@ -173,8 +173,8 @@ impl Occurrence for SelectorFellBack<'_> {
 pub struct GapRecorded<'o> {
     /// Which account.
     pub account: &'o AccountId,
-    /// Which conversation.
-    pub conversation: ConversationKey,
+    /// Which conversation; `None`: all of them.
+    pub conversation: Option<ConversationKey>,
     /// Why.
     pub reason: GapReason,
 }
@@ -183,9 +183,10 @@ impl Occurrence for GapRecorded<'_> {
     fn emit(self, counters: &Counters) {
         let Self { account, conversation, reason } = self;
         add(&counters.gaps_recorded, 1);
+        let conversation = conversation.map(|key| key.to_string());
         warn!(
             target: "chatferry::collect",
-            { account.id = %account, conversation.id = %conversation, gap.reason = reason.as_str() },
+            { account.id = %account, conversation.id = conversation, gap.reason = reason.as_str() },
             "gap recorded"
         );
     }

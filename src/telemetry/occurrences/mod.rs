@@ -15,6 +15,7 @@
 pub mod ai;
 pub mod collect;
 pub mod economy;
+pub mod live;
 pub mod pipeline;
 pub mod program;
 
@@ -24,6 +25,7 @@ pub use collect::{
     PassCompleted, PassFailed, RowsLeftOut, SelectorFellBack,
 };
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
+pub use live::{LiveMissed, NewsTold, StaleFound, StaleSuspected, TellingUnreadable};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, BatchTakenApart, ConsumerBackedOff, DeadLettersDropped,
     DeadLettersReplayed, DeliveryDead, DeliveryRetried, EventPublished, MirrorFailed, MirrorWritten, PipelineDrained,

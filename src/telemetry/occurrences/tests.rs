@@ -88,8 +88,13 @@ fn every_occurrence_counts_what_it_tells() {
         (
             "warn",
             vec![("gaps_recorded", 1)],
-            emitted(GapRecorded { account, conversation, reason: GapReason::HistoryStuck }),
+            emitted(GapRecorded { account, conversation: Some(conversation), reason: GapReason::HistoryStuck }),
         ),
+        ("warn", vec![("tellings_unreadable", 1)], emitted(TellingUnreadable { bytes: 9 })),
+        ("debug", vec![("messages_told", 2)], emitted(NewsTold { account, conversation, messages: 2 })),
+        ("warn", vec![("live_missed", 3)], emitted(LiveMissed { account, conversation, messages: 3 })),
+        ("warn", vec![("stale_suspected", 1)], emitted(StaleSuspected { account, code: Code::StaleNews })),
+        ("warn", vec![("stale_found", 1)], emitted(StaleFound { account, code: Code::StaleQuiet })),
         ("debug", vec![("events_published", 5)], emitted(EventPublished { count: 5 })),
         ("warn", vec![("publish_failures", 1)], emitted(PublishFailed { fault })),
         (
