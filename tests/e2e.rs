@@ -27,5 +27,7 @@ mod packs;
 mod probing;
 #[path = "e2e/read_only.rs"]
 mod read_only;
+#[path = "e2e/sweeps.rs"]
+mod sweeps;
 #[path = "e2e/trouble.rs"]
 mod trouble;

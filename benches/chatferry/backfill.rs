@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chatferry::app::App;
 use chatferry::demo::{Site, SiteOptions};
 use chatferry::fault::AnyFault;
+use chatferry::ports::live::PageEvents;
 use chatferry::ports::page::{
     Browser, Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
 };
@@ -228,5 +229,11 @@ impl SitePage for TimedPage {
     async fn close(self: Box<Self>) {
         self.finish();
         self.page.close().await;
+    }
+    async fn observe(&self) -> Result<PageEvents, AnyFault> {
+        self.page.observe().await
+    }
+    async fn unobserve(&self) -> Result<(), AnyFault> {
+        self.page.unobserve().await
     }
 }
