@@ -62,6 +62,7 @@ const MESSAGES: &str = r#"
 row = ".m"
 native_id = { attr = "data-id" }
 text = "p"
+direction.own = ".own"
 "#;
 
 /// The pack of a board; its list promises to show every news.
