@@ -13,10 +13,10 @@ use chatferry::app::{App, Role};
 use chatferry::browser::profile;
 use chatferry::collect::Account;
 use chatferry::demo::{Site, SiteOptions};
+use chatferry::domain::EventId;
 use chatferry::domain::{Envelope, Event, Origin};
 use chatferry::fault::AnyFault;
 use chatferry::ports::{Bus, BusState, DeadLetter, Deliveries, Outgoing, Queue, QueueDepth};
-use chatferry::domain::EventId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -154,8 +154,13 @@ impl Bus for Timed {
         let now = Timestamp::now();
         let mut lateness = self.lateness.lock().unwrap();
         for (event, outcome) in batch.iter().zip(&outcomes) {
-            let Ok(Envelope { event: Event::MessageCaptured(captured), .. }) = Envelope::parse(&event.body) else { continue };
-            if outcome.is_ok() && captured.origin == Origin::Live && captured.message.text.expose().starts_with("measured") {
+            let Ok(Envelope { event: Event::MessageCaptured(captured), .. }) = Envelope::parse(&event.body) else {
+                continue;
+            };
+            if outcome.is_ok()
+                && captured.origin == Origin::Live
+                && captured.message.text.expose().starts_with("measured")
+            {
                 lateness.push(captured.message.observed_at.duration_until(now).as_secs_f64() * 1000.0);
             }
         }

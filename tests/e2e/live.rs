@@ -148,14 +148,9 @@ async fn the_observer_is_there_again_after_a_reload_and_after_a_way_back() {
         board.order(order);
         told(&mut events, &text).await;
     }
-    // By the address bar, and not only by the page's own will.
-    window.page.open("/away").await.unwrap();
-    board.say("c1", "by hand");
-    window.page.open("/#c1").await.unwrap();
-    told(&mut events, "by hand").await;
     window.page.unobserve().await.unwrap();
     board.say("c1", "unheard");
-    window.page.open("/?again#c1").await.unwrap();
+    board.order("reload");
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(300), events.next()).await {
         if let PageEvent::Thread { tail, .. } = event {
             assert_ne!(tail.rows.last().unwrap().text.as_ref().unwrap().expose(), "unheard");

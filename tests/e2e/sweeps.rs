@@ -77,6 +77,7 @@ async fn news_that_the_page_shows_and_no_message_explains_is_stale() {
     assert_eq!(status["accounts"][0]["code"], "stale-news");
     daemon.until("the gap is shown", |status| status["counts"]["open_gaps"] == 1).await;
     board.say("c1", "late, but here");
+    board.badge("c1", 2);
     board.order("draw");
     daemon.stored(3).await;
     daemon.until("the account is live again", state("live")).await;

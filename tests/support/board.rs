@@ -16,10 +16,10 @@ use super::web_page::WebPage;
 
 /// Draws what the server says, all of it anew at every change that it is told of.
 const PAGE: &str = r##"<!doctype html><meta charset="utf-8"><title>A board</title>
-<ul id="list"></ul>
+<ul></ul>
 <div id="thread" style="width: 600px; height: 300px; overflow: auto"></div>
 <script>
-const list = document.getElementById("list"), thread = document.getElementById("thread");
+const list = document.querySelector("ul"), thread = document.getElementById("thread");
 const text = async (path) => await (await fetch(path)).text();
 const open = async () => {
   const id = location.hash.slice(1);
@@ -32,7 +32,8 @@ const open = async () => {
   place.innerHTML = '<p class="start">The beginning</p>' + messages;
   thread.dataset.id = id;
 };
-const draw = async () => { list.innerHTML = await text("/list"); await open(); };
+// The list is none before it holds what it should.
+const draw = async () => { list.innerHTML = await text("/list"); list.id = "list"; await open(); };
 const orders = {
   draw, reload: () => location.reload(), away: () => location.assign("/away"),
   look: () => {
