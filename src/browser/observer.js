@@ -13,6 +13,7 @@
   const BURST = 20; // looks that may follow each other at once
   const REST = 50; // ms from one look to the next after that
   const MARKERS = 300; // ms from a change to a look at the markers, which needs the layout
+  const BUILD = Q.native ? 0 : 150; // ms for a row to be built: half a row without an id would be another message
   const SETTLE = 100; // ms for a page to finish showing another conversation
   const ROOTS = 5_000; // ms between two looks for shadow roots that came without a change
 
@@ -117,8 +118,8 @@
     if (later !== null) return;
     const rested = Math.floor((performance.now() - lookedAt) / REST);
     looks = Math.min(BURST, looks + rested);
-    if (looks > 0) { looks -= 1; look(); }
-    else later = setTimeout(look, REST);
+    if (looks > 0 && BUILD === 0) { looks -= 1; look(); }
+    else later = setTimeout(look, Math.max(BUILD, REST));
   };
   const lookAtMarkers = () => {
     markers = null;

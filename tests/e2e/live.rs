@@ -139,7 +139,7 @@ async fn told(events: &mut PageEvents, text: &str) {
 async fn the_observer_is_there_again_after_a_reload_and_after_a_way_back() {
     let board = Board::serve(&["c1", "c2"]).await;
     let window = Window::open(&board_pack(), &board.page.base_url).await;
-    window.page.open("/#c1").await.unwrap();
+    window.page.open("/?watched#c1").await.unwrap();
     let mut events = window.page.observe().await.unwrap();
     told(&mut events, "first").await;
     for (n, order) in ["draw", "reload", "draw", "away", "draw", "away", "reload", "draw"].into_iter().enumerate() {
