@@ -143,7 +143,11 @@ mod tests {
         pass_on("{\"thread\":", &voice, &counters);
         assert_eq!(events.next().await, Some(PageEvent::Lagged));
         assert_eq!(counters.snapshot().tellings_unreadable, 1);
-        pass_on(r#"{"at":1500.25,"thread":{"opened":"7","rows":[["1","Mia","hello"]]}}"#, &voice, &counters);
+        pass_on(
+            r#"{"at":1500.25,"thread":{"opened":"7","rows":[["1","Mia","hello"]],"matches":{}}}"#,
+            &voice,
+            &counters,
+        );
         let Some(PageEvent::Thread { tail, appeared_at }) = events.next().await else { panic!("no thread") };
         assert_eq!((tail.rows.len(), appeared_at), (1, Timestamp::from_microsecond(1_500_250).ok()));
     }
