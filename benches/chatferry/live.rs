@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::rig;
 
+/// How many there are, unless BENCH_ACCOUNTS says otherwise.
 const ACCOUNTS: usize = 20;
 /// Messages that are measured, one after the other over all accounts, and the time between two.
 const MESSAGES: usize = 400;
@@ -29,14 +30,15 @@ const EVERY: Duration = Duration::from_millis(50);
 /// How long nothing happens while the idle program is measured.
 const IDLE: Duration = Duration::from_secs(20);
 /// At these numbers of accounts the browsers' memory is taken.
-const SIZES: [usize; 4] = [1, 5, 10, ACCOUNTS];
+const SIZES: [usize; 3] = [1, 5, 10];
 /// Far more than anything here needs, so that only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 pub async fn run() -> Value {
+    let accounts = std::env::var("BENCH_ACCOUNTS").ok().and_then(|n| n.parse().ok()).unwrap_or(ACCOUNTS).max(2);
     let folder = rig::folder();
     let mut sites = Vec::new();
-    for n in 0..ACCOUNTS {
+    for n in 0..accounts {
         let options = SiteOptions { seed: n as u64 + 1, conversations: 3, messages: 60, ..SiteOptions::default() };
         sites.push(Site::start(options).await.unwrap());
     }
@@ -50,7 +52,7 @@ pub async fn run() -> Value {
         app.keep_collecting(Arc::new(account(&first, n, site, folder.path())));
         // Two browsers that start at once would only wait for each other.
         until_live(&app, n + 1).await;
-        if SIZES.contains(&(n + 1)) {
+        if SIZES.contains(&(n + 1)) || n + 1 == accounts {
             tokio::time::sleep(Duration::from_secs(3)).await;
             let megabytes = browsers_megabytes();
             eprintln!("bench:   {} accounts: {megabytes:.0} MB of browsers", n + 1);
@@ -70,7 +72,7 @@ pub async fn run() -> Value {
     tokio::time::sleep(Duration::from_secs(3)).await;
     lateness.lock().unwrap().clear();
     for n in 0..MESSAGES {
-        let place = n % ACCOUNTS;
+        let place = n % accounts;
         sites[place].say(&open[place], None, &format!("measured {n}")).unwrap();
         tokio::time::sleep(EVERY).await;
     }
@@ -84,13 +86,13 @@ pub async fn run() -> Value {
     let at = |share: usize| rig::round(sorted[(sorted.len() - 1) * share / 100]);
     let told = app.counters.snapshot().messages_told - told_before;
     let figures = json!({
-        "accounts": ACCOUNTS,
+        "accounts": accounts,
         "messages": MESSAGES,
         "told_by_the_page": told,
         "appearance_to_confirm_ms": { "p50": at(50), "p90": at(90), "p99": at(99), "max": at(100) },
         "idle_cpu_percent_of_a_core": rig::round(idle * 100.0),
-        "browsers_mb": memory.iter().map(|(accounts, mb)| json!({ "accounts": accounts, "mb": rig::round(*mb) })).collect::<Vec<_>>(),
-        "mb_per_further_account": rig::round((memory[memory.len() - 1].1 - memory[0].1) / (ACCOUNTS - 1) as f64),
+        "browsers_mb": memory.iter().map(|(size, mb)| json!({ "accounts": size, "mb": rig::round(*mb) })).collect::<Vec<_>>(),
+        "mb_per_further_account": rig::round((memory[memory.len() - 1].1 - memory[0].1) / (accounts - 1) as f64),
     });
     eprintln!("bench:   {figures}");
     assert!(app.close().await.is_clean());
