@@ -29,7 +29,10 @@ use self::collecting::Collecting;
 use self::mirroring::SHEET_EVERY;
 use crate::browser::profile;
 use crate::collect::collector::Offers;
-use crate::collect::{Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, Vault, bundle, outlives_a_start};
+use crate::collect::{
+    Account, CollectError, Collector, CollectorSettings, Desk, Held, Relay, Spool, Tenure, Vault, bundle,
+    outlives_a_start,
+};
 use crate::config::{AccountConfig, Config, ConfigProblems, Sources};
 use crate::consume::{Analyze, Archive, Handler, Journal, Mirroring, Pipeline, Runner, Scheduler};
 use crate::domain::{AccountId, AccountState, AccountStatus};
@@ -251,6 +254,8 @@ impl App {
             settings: CollectorSettings {
                 login_budget: self.config.collect.login_budget,
                 pass_interval: self.config.collect.pass_interval,
+                reconcile_interval: self.config.collect.reconcile_interval,
+                stale_after: self.config.collect.stale_after,
                 dry_run: self.config.dry_run,
             },
             board: self.board.clone(),
@@ -268,7 +273,8 @@ impl App {
     /// Collects an account as a task of the lifecycle, whenever its lease can be had.
     pub fn keep_collecting(&self, account: Arc<Account>) {
         let (collecting, tenure, id) = (self.collecting(), self.tenure(), account.id.clone());
-        let orders = self.desk.mailbox(&id);
+        // Orders are taken from now on, whether or not the lease can be had.
+        self.desk.mailbox(&id);
         self.lifecycle.spawn(format!("collect {id}"), async move {
             let account = Mutex::new(account);
             let work = |held| collecting.keep(&account, held);

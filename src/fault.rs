@@ -171,6 +171,10 @@ codes! {
     PageNotRendered = "page-not-rendered", "Check that the site works in a normal browser; then check the markers under [pages].";
     /// A required field was missing, or a fallback matched instead of the first choice.
     SelectorsDrifted = "selectors-drifted", "Bring the first alternative of the query up to date; until then the fallback is used.";
+    /// The page shows news that is not stored within the set time.
+    StaleNews = "stale-news", "Open the site in a normal browser: if the news can be read there, run `chatferry selectors probe` for the site; else it is the site's own trouble.";
+    /// The site answers, and nothing new comes for far longer than is usual for the account.
+    StaleQuiet = "stale-quiet", "Open the site in a normal browser and compare: if it shows newer messages than chatferry, run `chatferry selectors probe` for the site.";
     /// Older messages exist but could not be loaded.
     HistoryIncomplete = "history-incomplete", "Nothing is lost that was seen; raise the limits under [history] to reach further back.";
     /// The broker accepted an event that no queue wants.

@@ -21,6 +21,8 @@ mod fallbacks;
 mod forms;
 #[path = "e2e/holes.rs"]
 mod holes;
+#[path = "e2e/live.rs"]
+mod live;
 #[path = "e2e/news.rs"]
 mod news;
 #[path = "e2e/orders.rs"]
@@ -31,13 +33,12 @@ mod packs;
 mod probing;
 #[path = "e2e/read_only.rs"]
 mod read_only;
-<<<<<<< HEAD
-#[path = "e2e/toolchain.rs"]
-mod toolchain;
-=======
 #[path = "e2e/sessions.rs"]
 mod sessions;
->>>>>>> browser
+#[path = "e2e/sweeps.rs"]
+mod sweeps;
+#[path = "e2e/toolchain.rs"]
+mod toolchain;
 #[path = "e2e/trouble.rs"]
 mod trouble;
 #[path = "e2e/verdicts.rs"]

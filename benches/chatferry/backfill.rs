@@ -9,10 +9,12 @@ use chatferry::app::App;
 use chatferry::demo::{Site, SiteOptions};
 use chatferry::fault::AnyFault;
 use chatferry::ports::SessionState;
+use chatferry::ports::live::PageEvents;
 use chatferry::ports::page::{
-    Browser, Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, Until,
+    Browser, Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, TrialReport,
+    Until, Vocabulary,
 };
-use chatferry::selectors::Query;
+use chatferry::selectors::{LoadedPack, Query};
 use chatferry::telemetry::ProgressSink;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -242,5 +244,17 @@ impl SitePage for TimedPage {
     }
     fn retiring(&self) -> CancellationToken {
         self.page.retiring()
+    }
+    async fn scrubbed(&self, keep: &Vocabulary) -> Result<String, AnyFault> {
+        self.page.scrubbed(keep).await
+    }
+    async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault> {
+        self.page.trial(pack).await
+    }
+    async fn observe(&self) -> Result<PageEvents, AnyFault> {
+        self.page.observe().await
+    }
+    async fn unobserve(&self) -> Result<(), AnyFault> {
+        self.page.unobserve().await
     }
 }

@@ -12,6 +12,7 @@
 mod backfill;
 mod embedded;
 mod extraction;
+mod live;
 mod memory;
 mod pipeline;
 mod rig;
@@ -23,7 +24,7 @@ mod rabbitmq;
 
 use serde_json::{Map, Value, json};
 
-const SECTIONS: [&str; 5] = ["extraction", "backfill", "embedded", "memory", "pipeline"];
+const SECTIONS: [&str; 6] = ["extraction", "backfill", "embedded", "memory", "live", "pipeline"];
 
 fn main() {
     // cargo adds flags of its own.
@@ -44,6 +45,7 @@ fn main() {
                 "backfill" => backfill::run().await,
                 "embedded" => embedded::run().await,
                 "memory" => memory::run().await,
+                "live" => live::run().await,
                 _ => pipeline::run().await,
             }
         });

@@ -56,11 +56,20 @@ pub fn cpu_seconds() -> f64 {
 
 /// Processor seconds of the programs of this name that this process started, itself or through others.
 pub fn cpu_seconds_of(name: &str) -> f64 {
+    below_us().into_iter().filter(|(_, stat)| stat.name == name).map(|(_, stat)| stat.cpu_seconds).sum()
+}
+
+/// Every process that this one started, itself or through others.
+pub fn descendants() -> Vec<String> {
+    below_us().into_iter().map(|(pid, _)| pid).collect()
+}
+
+fn below_us() -> Vec<(String, Stat)> {
     let entries = std::fs::read_dir("/proc").unwrap();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let all: BTreeMap<String, Stat> = names.filter_map(|pid| Some((pid.clone(), stat(&pid)?))).collect();
     let own = std::process::id().to_string();
-    let is_ours = |stat: &&Stat| {
+    let is_ours = |stat: &Stat| {
         let mut at = &stat.parent;
         while *at != own {
             match all.get(at) {
@@ -70,7 +79,9 @@ pub fn cpu_seconds_of(name: &str) -> f64 {
         }
         true
     };
-    all.values().filter(|stat| stat.name == name).filter(is_ours).map(|stat| stat.cpu_seconds).sum()
+    let ours: Vec<String> = all.iter().filter(|(_, stat)| is_ours(stat)).map(|(pid, _)| pid.clone()).collect();
+    let mut all = all;
+    ours.into_iter().filter_map(|pid| all.remove_entry(&pid)).collect()
 }
 
 struct Stat {

@@ -59,18 +59,20 @@ impl Collecting {
 }
 
 impl Collecting {
-    /// Collects an account for as long as it is held, with one pack after the other: `account` holds it with the
-    /// one in use, for the next time it is held.
+    /// Collects an account for as long as it is held, errand by errand and with one pack after the other: `account`
+    /// holds it with the one in use, for the next time it is held.
     pub async fn keep(&self, account: &Mutex<Arc<Account>>, held: Held) {
-        let mut told = None;
-        loop {
-            let with_pack = account.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let collector = self.collector(with_pack, held.clone(), ProgressSink::default());
-            *collector.status.lock().unwrap_or_else(PoisonError::into_inner) = told.take();
+        let lock = || account.lock().unwrap_or_else(PoisonError::into_inner);
+        let mailbox = self.desk.mailbox(&lock().id);
+        while !held.stop.is_cancelled() {
+            // A pause ends an errand, and the next one begins by waiting.
+            let errand = Held { stop: mailbox.begin(&held.stop), ..held.clone() };
+            let with_pack = lock().clone();
+            let collector = self.collector(with_pack, errand, ProgressSink::default());
             collector.run().await;
-            let Some(next) = collector.promoted() else { return };
-            *account.lock().unwrap_or_else(PoisonError::into_inner) = next;
-            told = collector.status();
+            if let Some(next) = collector.promoted() {
+                *lock() = next;
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 // it. The pack is its data. Every answer is one JSON string, because one long string crosses the
 // DevTools socket faster than an object does. Nothing here sends, posts or fetches anything, and
 // nothing is clicked but what the pack names for logging in, opening a conversation, or loading more.
-(pack) => {
+(pack, observing) => {
   "use strict";
   if (globalThis.chatferry) return;
   const BLOCKS = "br,p,div,li,pre,blockquote,tr,h1,h2,h3,h4,h5,h6,img[alt]";
@@ -271,12 +271,24 @@
     if (index >= 0) by_alternative[index] = count;
     return { by_alternative, missing: 0 };
   };
+  /** The text of a row without its unread badge: what reading a conversation leaves as it was. */
+  const calmText = (row) => {
+    const badge = firstOf(Q.unread, row);
+    if (!badge || badge === row) return row.textContent.trim();
+    const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+    let text = "";
+    while (texts.nextNode()) if (!badge.contains(texts.currentNode)) text += texts.currentNode.data;
+    return text.trim();
+  };
   const list = () => {
     shadows = null;
     const { rows, index } = listRows();
+    return readList(rows, index);
+  };
+  const readList = (rows, index) => {
     const id = field(Q.id), title = field(Q.title), activity = field(Q.activity), unread = field(Q.unread);
     const read = rows.map((row) => ({
-      id: id.read(row), title: title.read(row), last_activity: activity.read(row), unread: unread.read(row), digest: row.textContent.trim(),
+      id: id.read(row), title: title.read(row), last_activity: activity.read(row), unread: unread.read(row), digest: calmText(row),
     }));
     const matches = { "conversations.row": rowMatch(Q.row, index, rows.length), "conversations.id": id.report(), "conversations.title": title.report() };
     if (Q.activity) matches["conversations.last_activity"] = activity.report();
@@ -315,19 +327,29 @@
     }
     return values;
   };
+  const threadRows = () => {
+    const { rows: plain, index } = messageRows();
+    return { plain, index, rows: withSeparators(plain) };
+  };
   const thread = () => {
     shadows = null;
-    const { rows: plain, index } = messageRows();
-    const isMessage = Q.separator ? new Set(plain) : null;
-    const rows = withSeparators(plain);
+    const { plain, index, rows } = threadRows();
+    const reading = readRows(rows, Q.separator ? new Set(plain) : null, index);
+    if (messages.order === "newest_first") reading.rows.reverse();
+    return reading;
+  };
+  /** Reads rows in their order; `isMessage` tells them from separators, `null`: there are none. */
+  const readRows = (rows, isMessage, index) => {
     const native = field(Q.native), author = field(Q.author), text = field(Q.text), sentAt = field(Q.sentAt), date = field(Q.date);
     const read = new Array(rows.length);
+    let count = 0;
     for (let n = 0; n < rows.length; n++) {
       const row = rows[n];
       if (isMessage && !isMessage.has(row)) {
         read[n] = [null, null, null, null, false, NONE, date.read(row) ?? ""];
         continue;
       }
+      count++;
       // As `ThreadRow`: id, author, text, time, own, files; what is missing at the end is left out.
       const out = [native.read(row), author.read(row), text.read(row), sentAt.read(row)];
       const files = Q.attachments ? valuesOf(Q.attachments, row) : NONE;
@@ -336,8 +358,7 @@
       if (files.length) out.push(files);
       read[n] = out;
     }
-    if (messages.order === "newest_first") read.reverse();
-    const matches = { "messages.row": rowMatch(Q.message, index, plain.length), "messages.text": text.report() };
+    const matches = { "messages.row": rowMatch(Q.message, index, count), "messages.text": text.report() };
     if (Q.native) matches["messages.native_id"] = native.report();
     if (Q.author) matches["messages.author"] = author.report();
     if (Q.sentAt) matches["messages.sent_at.at"] = sentAt.report();
@@ -664,7 +685,13 @@
     return { bare: cssAll("*", document).filter(isBare).length };
   };
 
-  const calls = { skeleton, setCover, glance, wait, waitFor, list, thread, step, rewind, click, focus, filled, openConversation, probe };
+  const { observe, unobserve } = observing({
+    Q, newestFirst: messages.order === "newest_first", isBelow, shadowRoots, openedId, glance, listRows, readList, threadRows, readRows,
+    refresh: () => { shadows = null; },
+  });
+  const calls = {
+    glance, wait, waitFor, list, thread, step, rewind, click, focus, filled, openConversation, probe, skeleton, setCover, observe, unobserve,
+  };
   globalThis.chatferry = async (name, argument) => {
     try {
       return JSON.stringify({ ok: await calls[name](argument) });

@@ -136,7 +136,8 @@ impl Chromium {
         });
         match context.open_page(request, hosts, !self.settings.no_sandbox, stored.as_ref()).await {
             Ok((tab, tasks, restoring)) => {
-                Ok(ChromiumPage::new(tab, context, tasks, request, (stored.unwrap_or_default(), restoring)))
+                let stored = (stored.unwrap_or_default(), restoring);
+                Ok(ChromiumPage::new(tab, context, tasks, request, stored, self.counters.clone()))
             }
             Err(error) => {
                 context.close().await;

@@ -17,6 +17,8 @@
 //! | [`tab`] | one DevTools page: every command raced against a crash and a deadline |
 //! | [`page`] | [`crate::ports::page::SitePage`] in terms of the page agent |
 //! | [`evidence`] | shape and picture of a page that can't be read, without its content |
+//! | [`observing`] | what the page tells by itself: binding, script of every new document |
+//! | `observer.js` | the part of the agent that tells |
 //! | `agent.js` | everything that is ever done inside a page |
 //!
 //! chromiumoxide stays in this room. Nothing here hides that a program is at work: no stealth, no
@@ -28,6 +30,7 @@ pub mod error;
 mod evidence;
 pub mod launch;
 pub mod limits;
+pub mod observing;
 pub mod page;
 pub mod pool;
 pub mod proc;

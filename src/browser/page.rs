@@ -19,20 +19,25 @@ use url::Url;
 use super::context::{Context, Tasks};
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 use super::evidence;
+use super::observing::{self, Observing};
 use super::session::{READ_STORAGE, Stored};
 use super::tab::Tab;
 use crate::fault::AnyFault;
 use crate::ports::SessionState;
+use crate::ports::live::PageEvents;
 use crate::ports::page::{
     Glance, ListReading, ProbeRow, Scroller, SessionRequest, SitePage, Step, ThreadReading, TrialReport, Until,
     Vocabulary,
 };
 use crate::selectors::{Alternative, LoadedPack, Pack, Query, lint};
+use crate::telemetry::Counters;
 
 /// The page agent's source.
 const AGENT: &str = include_str!("agent.js");
 /// What makes a copy of a page that may be kept.
 const SCRUB: &str = include_str!("scrub.js");
+/// The part of it that tells what changes.
+const OBSERVER: &str = include_str!("observer.js");
 /// Reading ten thousand messages takes a tenth of a second; a slow machine may take far longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -44,7 +49,7 @@ pub(super) fn install_script(pack: &Pack) -> String {
     if let Some(scroll) = &pack.conversations.scroll {
         data["conversations"]["scroll"]["wait_ms"] = json!(scroll.wait.as_millis());
     }
-    format!("({AGENT})({data})")
+    format!("({AGENT})({data}, ({OBSERVER}))")
 }
 
 /// The answer of an act: nothing, or why it could not be done.
@@ -70,6 +75,8 @@ pub struct ChromiumPage {
     stored: Mutex<Stored>,
     /// The script that restores storage, until it has.
     restoring: Mutex<Option<ScriptIdentifier>>,
+    counters: Arc<Counters>,
+    observing: Mutex<Option<Observing>>,
 }
 
 impl ChromiumPage {
@@ -79,6 +86,7 @@ impl ChromiumPage {
         tasks: Tasks,
         request: &SessionRequest,
         (stored, restoring): (Stored, Option<ScriptIdentifier>),
+        counters: Arc<Counters>,
     ) -> Self {
         Self {
             tab,
@@ -88,6 +96,8 @@ impl ChromiumPage {
             pack: request.pack.clone(),
             stored: Mutex::new(stored),
             restoring: Mutex::new(restoring),
+            counters,
+            observing: Mutex::new(None),
         }
     }
 
@@ -333,6 +343,20 @@ impl SitePage for ChromiumPage {
             list: tab.call_in(context, STEP, "list", &none).await?,
             thread: tab.call_in(context, STEP, "thread", &none).await?,
         })
+    }
+
+    async fn observe(&self) -> Result<PageEvents, AnyFault> {
+        self.unobserve().await?;
+        let (observing, events) = observing::begin(&self.tab, &self.pack.pack, self.counters.clone()).await?;
+        *self.observing.lock().await = Some(observing);
+        Ok(events)
+    }
+
+    async fn unobserve(&self) -> Result<(), AnyFault> {
+        match self.observing.lock().await.take() {
+            Some(observing) => Ok(observing.end(&self.tab).await?),
+            None => Ok(()),
+        }
     }
 }
 

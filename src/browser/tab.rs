@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use chromiumoxide::Page;
+use chromiumoxide::cdp::IntoEventKind;
 use chromiumoxide::cdp::browser_protocol::page::{CreateIsolatedWorldParams, GetFrameTreeParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
 use chromiumoxide::error::CdpError;
+use chromiumoxide::listeners::EventStream;
 use chromiumoxide::types::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::error::{BrowserError, REQUEST_TIMEOUT};
 
 /// The name of the isolated world, seen only in DevTools.
-const WORLD: &str = "chatferry";
+pub(super) const WORLD: &str = "chatferry";
 
 /// How long a page that was late may take to show that it is only slow.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +76,19 @@ impl Tab {
     /// False once the renderer has crashed or hangs, or the browser is gone.
     pub fn is_alive(&self) -> bool {
         *self.life.borrow() == Life::Alive
+    }
+
+    /// Events of one kind, from now on.
+    ///
+    /// # Errors
+    /// [`BrowserError::Gone`] if nobody is there to tell any.
+    pub(super) async fn events<E: IntoEventKind>(&self, step: &'static str) -> Result<EventStream<E>, BrowserError> {
+        self.page.event_listener::<E>().await.map_err(|error| BrowserError::from_cdp(step, error))
+    }
+
+    /// How the page is, as it changes.
+    pub(super) fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
     }
 
     /// Sends one command and waits for its answer, at most `limit`.

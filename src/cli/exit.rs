@@ -155,6 +155,8 @@ pub const fn of_code(code: Code) -> u8 {
         | Code::LayoutBroken
         | Code::PageNotRendered
         | Code::SelectorsDrifted
+        | Code::StaleNews
+        | Code::StaleQuiet
         | Code::HistoryIncomplete
         | Code::Unroutable
         | Code::BusUnavailable

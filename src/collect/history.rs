@@ -21,6 +21,8 @@ pub enum Reach {
     Known,
     /// Somewhere before: what is older could not be seen.
     Short(GapReason),
+    /// At messages that are known: a window that the page told, which says nothing of what is older.
+    Window,
 }
 
 /// What was read of a conversation.

@@ -59,7 +59,7 @@ pub async fn read(
             list.add(page.list().await?);
             return Ok(list.done(match reach {
                 Reach::Short(reason) => Some(reason),
-                Reach::Start | Reach::Known => None,
+                Reach::Start | Reach::Known | Reach::Window => None,
             }));
         }
     }

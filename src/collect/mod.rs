@@ -14,6 +14,7 @@
 //! | [`resolve`] | rows → messages with keys; what is new; pure |
 //! | [`positions`] | where messages stand; pure |
 //! | [`verdict`] | ok, empty, not rendered, logged out or broken; pure |
+//! | [`staleness`] | whether an account that looks well is still fed; pure |
 //! | [`spool`] | the durable outbox and what is known |
 //! | [`relay`] | spool → bus, with confirms |
 //! | [`orders`] | what a person may order, and the mailbox of each account |
@@ -45,6 +46,7 @@ pub mod relay;
 pub mod resolve;
 pub mod session;
 pub mod spool;
+pub mod staleness;
 pub mod tenure;
 pub mod trial;
 pub mod verdict;

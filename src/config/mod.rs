@@ -69,6 +69,10 @@ pub struct AnalysisSettings {
 pub struct CollectSettings {
     /// From the begin of one pass to the begin of the next.
     pub pass_interval: Duration,
+    /// From one sweep through every conversation to the next.
+    pub reconcile_interval: Duration,
+    /// How long the page may show news that is not stored.
+    pub stale_after: Duration,
     /// How many logins may be tried.
     pub login_budget: LoginBudget,
     /// How long an account's lease lasts without a renewal.
@@ -217,6 +221,8 @@ impl Reader {
         let ai = self.ai(data_dir.as_deref());
         let budgets = self.budgets(ai.as_ref());
         let pass_interval = self.duration(&table::PASS_INTERVAL);
+        let reconcile_interval = self.duration(&table::RECONCILE_INTERVAL);
+        let stale_after = self.duration(&table::STALE_AFTER);
         let login_budget = self.value(&table::LOGIN_BUDGET, LoginBudget::parse);
         let lease_ttl = self.duration(&table::LEASE_TTL);
         let dry_run = self.value(&table::DRY_RUN, value::parse_bool);
@@ -246,6 +252,8 @@ impl Reader {
             budgets,
             collect: CollectSettings {
                 pass_interval: pass_interval?,
+                reconcile_interval: reconcile_interval?,
+                stale_after: stale_after?,
                 login_budget: login_budget?,
                 lease_ttl: lease_ttl?,
             },

@@ -23,6 +23,9 @@ use super::{DemoError, api, pages, push};
 /// How long [`Site::stop`] waits for answers in progress.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Between two frames that say nothing of any conversation.
+const PRESENCE: Duration = Duration::from_millis(500);
+
 /// A sample site that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Site {
@@ -115,6 +118,18 @@ impl Site {
         self.tasks.push(tokio::spawn(trickle(self.state.clone(), every)));
     }
 
+    /// Cuts the feed: the site goes on answering, and its socket tells of people who come and go, but what is said
+    /// from now on is shown nowhere, not even to a page that is loaded anew.
+    pub fn cut_feed(&mut self) {
+        self.state.cut_feed();
+        self.tasks.push(tokio::spawn(presence(self.state.clone())));
+    }
+
+    /// Ends that: what was said meanwhile arrives, and everything from now on.
+    pub fn feed_again(&self) {
+        self.state.feed_again();
+    }
+
     /// Stops listening, closes every WebSocket, and waits a moment for answers in progress.
     pub async fn stop(self) {
         drop(self.stop);
@@ -156,6 +171,16 @@ async fn record(Shared(state): Shared<Arc<State>>, request: HttpRequest, next: N
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Keeps the sockets busy.
+async fn presence(state: Arc<State>) {
+    loop {
+        tokio::select! {
+            () = state.stop.cancelled() => return,
+            () = tokio::time::sleep(PRESENCE) => state.tell_presence(),
+        }
+    }
 }
 
 /// Lets somebody say something, again and again.

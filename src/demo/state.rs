@@ -66,6 +66,8 @@ pub(super) struct State {
     threads: Mutex<Vec<Thread>>,
     pushes: broadcast::Sender<Arc<str>>,
     log: Mutex<Vec<Request>>,
+    /// While the feed is cut: what was said meanwhile, by its conversation.
+    held: Mutex<Option<Vec<(String, Post)>>>,
     answers: AtomicU32,
 }
 
@@ -82,6 +84,7 @@ impl State {
             pushes: broadcast::channel(PUSH_BUFFER).0,
             login: Mutex::new(options.login),
             log: Mutex::default(),
+            held: Mutex::default(),
             answers: AtomicU32::new(0),
             talks,
             stop,
@@ -122,10 +125,9 @@ impl State {
         lock(&self.log).clone()
     }
 
-    /// Adds a message and announces it.
+    /// Adds a message and announces it; while the feed is cut it is held back.
     pub(super) fn say(&self, conversation: &str, author: Option<&str>, text: &str) -> Result<TruthMessage, DemoError> {
         let mut threads = self.threads();
-        let turn = threads.iter().map(|thread| thread.turn).max().unwrap_or(0) + 1;
         let thread = threads
             .iter_mut()
             .find(|thread| thread.id == conversation)
@@ -144,13 +146,41 @@ impl State {
             file: None,
             notice: None,
         };
-        (thread.activity, thread.turn) = (sent_at, turn);
-        thread.unread = if post.own { 0 } else { thread.unread + 1 };
-        thread.posts.push(post.clone());
         let truth = truth_of(thread, &post);
-        let seq = thread.posts.len() - 1;
-        self.announce(&json!({"type": "message", "conversation": summary(thread), "message": post_json(&post, seq)}));
+        match &mut *lock(&self.held) {
+            Some(held) => held.push((thread.id.clone(), post)),
+            None => self.deliver(&mut threads, conversation, post),
+        }
         Ok(truth)
+    }
+
+    fn deliver(&self, threads: &mut [Thread], conversation: &str, post: Post) {
+        let turn = threads.iter().map(|thread| thread.turn).max().unwrap_or(0) + 1;
+        let Some(thread) = threads.iter_mut().find(|thread| thread.id == conversation) else { return };
+        (thread.activity, thread.turn) = (post.sent_at, turn);
+        thread.unread = if post.own { 0 } else { thread.unread + 1 };
+        let seq = thread.posts.len();
+        let message = post_json(&post, seq);
+        thread.posts.push(post);
+        self.announce(&json!({"type": "message", "conversation": summary(thread), "message": message}));
+    }
+
+    /// Cuts the feed: the site answers as before, and shows nothing that is said from now on.
+    pub(super) fn cut_feed(&self) {
+        lock(&self.held).get_or_insert_default();
+    }
+
+    /// Shows what was held back, and everything from now on.
+    pub(super) fn feed_again(&self) {
+        let mut threads = self.threads();
+        for (conversation, post) in lock(&self.held).take().unwrap_or_default() {
+            self.deliver(&mut threads, &conversation, post);
+        }
+    }
+
+    /// Tells every page something that is no news of any conversation.
+    pub(super) fn tell_presence(&self) {
+        self.announce(&json!({"type": "presence"}));
     }
 
     /// Changes the text of a message and announces it.

@@ -15,6 +15,8 @@ pub enum GapReason {
     HistoryStuck,
     /// The conversation could not be opened or read.
     ConversationUnreadable,
+    /// Nobody watched the account: the daemon was down, parked, or could not reach the site.
+    NotWatched,
 }
 
 impl GapReason {
@@ -24,26 +26,33 @@ impl GapReason {
             Self::HistoryLimit => "history_limit",
             Self::HistoryStuck => "history_stuck",
             Self::ConversationUnreadable => "conversation_unreadable",
+            Self::NotWatched => "not_watched",
         }
     }
 
     /// The reason of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::HistoryLimit, Self::HistoryStuck, Self::ConversationUnreadable]
+        [Self::HistoryLimit, Self::HistoryStuck, Self::ConversationUnreadable, Self::NotWatched]
             .into_iter()
             .find(|reason| reason.as_str() == word)
     }
+
+    /// True if such a gap concerns an account as a whole instead of one of its conversations.
+    pub const fn is_of_account(self) -> bool {
+        matches!(self, Self::NotWatched)
+    }
 }
 
-/// One interval of one conversation that a completed pass could not see.
+/// An interval that could not be seen: of one conversation by a completed pass, or of a whole account
+/// because nobody looked.
 ///
-/// There is at most one open gap per conversation and reason; seeing the interval closes it.
+/// There is at most one open gap per subject and reason; seeing the interval closes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The account.
     pub account: AccountId,
-    /// The conversation.
-    pub conversation: ConversationKey,
+    /// The conversation; `None` if the reason concerns the account as a whole.
+    pub conversation: Option<ConversationKey>,
     /// Why.
     pub reason: GapReason,
     /// Nothing older than this was seen (`None`: nothing at all).
@@ -52,4 +61,17 @@ pub struct Gap {
     pub since: Timestamp,
     /// When a later pass covered it.
     pub closed_at: Option<Timestamp>,
+}
+
+impl Gap {
+    /// What the gap is kept under: its conversation's key, or one that stands for the account and can be
+    /// no conversation's, because none has an empty id.
+    pub fn subject(&self) -> ConversationKey {
+        self.conversation.unwrap_or_else(|| ConversationKey::new(&self.account, ""))
+    }
+
+    /// The conversation of a gap that is kept under this subject.
+    pub fn conversation_of(subject: ConversationKey, reason: GapReason) -> Option<ConversationKey> {
+        (!reason.is_of_account()).then_some(subject)
+    }
 }

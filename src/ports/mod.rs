@@ -11,6 +11,7 @@ pub mod bus;
 pub mod clock;
 pub mod control;
 pub mod leases;
+pub mod live;
 pub mod mirror;
 pub mod page;
 pub mod session;

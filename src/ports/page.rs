@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::live::PageEvents;
 use crate::domain::{AccountId, Text};
 use crate::fault::AnyFault;
 use crate::ports::SessionState;
@@ -372,6 +373,7 @@ pub trait SitePage: Send + Sync {
     /// # Errors
     /// Those of every call; `layout-broken` if a selector of that pack is none.
     async fn trial(&self, pack: &LoadedPack) -> Result<TrialReport, AnyFault>;
+
     /// The page's elements as HTML with classes, roles and the names of attributes, and without any text,
     /// address or value: safe to show.
     ///
@@ -395,6 +397,19 @@ pub trait SitePage: Send + Sync {
     /// Cancelled once the browser has served long enough: close the page at the end of the pass and open
     /// another, which comes in a fresh browser.
     fn retiring(&self) -> CancellationToken;
+
+    /// From now on the page tells by itself what changes in it, on this document and on every one that
+    /// takes its place. First it tells what it shows: nothing between a reading and this is missed.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn observe(&self) -> Result<PageEvents, AnyFault>;
+
+    /// Ends that: what we do in the page ourselves is no news.
+    ///
+    /// # Errors
+    /// Those of every call.
+    async fn unobserve(&self) -> Result<(), AnyFault>;
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::metrics::{Metric, Series, catalogue as m};
-use crate::domain::AccountState;
 
 /// Declares a counter once: its field, its snapshot and its meaning.
 macro_rules! counters {
@@ -50,22 +49,6 @@ counters! {
     sessions_lost;
     /// Changes of an account's state.
     account_changes;
-    /// Changes of an account's state to `starting`.
-    account_changes_starting;
-    /// Changes of an account's state to `logging_in`.
-    account_changes_logging_in;
-    /// Changes of an account's state to `backfilling`.
-    account_changes_backfilling;
-    /// Changes of an account's state to `live`.
-    account_changes_live;
-    /// Changes of an account's state to `stale`.
-    account_changes_stale;
-    /// Changes of an account's state to `backoff`.
-    account_changes_backoff;
-    /// Changes of an account's state to `parked`.
-    account_changes_parked;
-    /// Changes of an account's state to `stopped`.
-    account_changes_stopped;
     /// Times that an account began to flip to and fro.
     account_flaps;
     /// Times that an account was found in another process's hands.
@@ -86,6 +69,16 @@ counters! {
     packs_refused;
     /// Intervals that could not be seen.
     gaps_recorded;
+    /// New or changed messages that a page told by itself.
+    messages_told;
+    /// Messages that watching had missed and a sweep found.
+    live_missed;
+    /// Times that an account looked as if it were no longer fed.
+    stale_suspected;
+    /// Times that an account was found stale.
+    stale_found;
+    /// Tellings of a page that could not be read.
+    tellings_unreadable;
     /// Events that every queue wanting them holds durably.
     events_published;
     /// Attempts to publish that failed.
@@ -155,7 +148,7 @@ impl Counters {
     /// All metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let n = self.snapshot();
-        let totals: [(&Metric, &[&str], u64); 26] = [
+        let totals: [(&Metric, &[&str], u64); 29] = [
             (&m::PASSES, &["completed"], n.passes_completed),
             (&m::PASSES, &["failed"], n.passes_failed),
             (&m::LOGINS, &[], n.logins_attempted),
@@ -179,7 +172,10 @@ impl Counters {
             (&m::MIRROR_WRITES, &["done"], n.mirror_writes),
             (&m::MIRROR_WRITES, &["failed"], n.mirror_failures),
             (&m::BROWSERS, &[], n.browser_starts),
-            (&m::BROWSER_LOSSES, &[], n.browser_losses),
+            (&m::RESTARTS, &["lost"], n.browser_losses),
+            (&m::RESTARTS, &["recycled"], n.browser_retirements),
+            (&m::LIVE_MISSED, &[], n.live_missed),
+            (&m::STALE, &[], n.stale_found),
             (&m::LATE_TASKS, &[], n.late_tasks),
             (&m::SETBACKS, &[], n.consumer_setbacks),
         ];
@@ -187,20 +183,6 @@ impl Counters {
             self.series.raise(metric, values, total);
         }
         self.series.render()
-    }
-
-    /// The counter of changes to a state.
-    pub(super) fn account_changes_to(&self, state: AccountState) -> &AtomicU64 {
-        match state {
-            AccountState::Starting => &self.account_changes_starting,
-            AccountState::LoggingIn => &self.account_changes_logging_in,
-            AccountState::Backfilling => &self.account_changes_backfilling,
-            AccountState::Live => &self.account_changes_live,
-            AccountState::Stale => &self.account_changes_stale,
-            AccountState::Backoff => &self.account_changes_backoff,
-            AccountState::Parked => &self.account_changes_parked,
-            AccountState::Stopped => &self.account_changes_stopped,
-        }
     }
 }
 

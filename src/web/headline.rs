@@ -131,7 +131,23 @@ pub(super) fn judge(survey: &Survey) -> Judgement {
     }
     causes.extend(survey.mirror.as_ref().map(of_mirror));
     if let Ok(gaps) = &survey.gaps
-        && let unseen @ 1.. = gaps.iter().filter(|gap| gap.reason != GapReason::HistoryLimit).count()
+        && let unwatched @ 1.. = gaps.iter().filter(|gap| gap.reason.is_of_account()).count()
+    {
+        let accounts =
+            plural(unwatched as u64, "account was not watched for a time", "accounts were not watched for a time");
+        causes.push(Cause {
+            tone: Tone::Warn,
+            code: Some(crate::fault::Code::HistoryIncomplete.as_str()),
+            sentence: format!("{accounts}, and what came meanwhile has not been read."),
+            action: Some(
+                "Nothing at once: the next completed pass reads it. If it stays, see why the account is not live."
+                    .to_owned(),
+            ),
+        });
+    }
+    let is_unread = |reason: GapReason| reason != GapReason::HistoryLimit && !reason.is_of_account();
+    if let Ok(gaps) = &survey.gaps
+        && let unseen @ 1.. = gaps.iter().filter(|gap| is_unread(gap.reason)).count()
     {
         causes.push(Cause {
             tone: Tone::Warn,

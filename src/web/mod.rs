@@ -47,8 +47,8 @@ use tokio::sync::watch;
 use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
-use crate::telemetry::Counters;
 use crate::selectors::Board;
+use crate::telemetry::Counters;
 
 pub use error::WebError;
 pub use serve::{bind, serve};

@@ -206,6 +206,11 @@ impl Tiles {
 fn gaps(survey: &Survey) -> (String, Tone) {
     let Ok(gaps) = &survey.gaps else { return ("of unknown reason".to_owned(), Tone::Warn) };
     let limited = gaps.iter().filter(|gap| gap.reason == GapReason::HistoryLimit).count();
+    if let unwatched @ 1.. = gaps.iter().filter(|gap| gap.reason.is_of_account()).count() {
+        let rest = gaps.len() - unwatched;
+        let note = if rest == 0 { String::new() } else { format!(", {rest} of conversations") };
+        return (format!("{unwatched} not watched{note}"), Tone::Warn);
+    }
     match (gaps.len() - limited, limited) {
         (0, 0) => ("nothing was missed".to_owned(), Tone::Idle),
         (0, _) => ("older than the history limit".to_owned(), Tone::Idle),

@@ -25,10 +25,15 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon and waits until it answers.
     pub async fn start(place: &mut Place) -> Self {
+        place.set("CHATFERRY_PASS_INTERVAL", "1s");
+        Self::start_as_set(place).await
+    }
+
+    /// The same with the intervals that the place sets.
+    pub async fn start_as_set(place: &mut Place) -> Self {
         let leave = leave_for_a_browser().await;
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
-        place.set("CHATFERRY_PASS_INTERVAL", "1s");
         let child = place.start(&["run"]);
         eventually("the daemon answers", async || get(addr, "/livez").await.filter(|(code, _)| *code == 200)).await;
         let profile = profiles_of(&place.data_dir()).display().to_string();
@@ -65,7 +70,7 @@ impl Daemon {
     }
 
     /// The browser's own process: the one with the profile that is our child.
-    fn browser(&self) -> Option<Pid> {
+    pub fn browser(&self) -> Option<Pid> {
         let own = self.pid().as_raw_pid().to_string();
         processes()
             .into_iter()

@@ -19,6 +19,9 @@ use crate::support::{Exported, Place};
 
 const GOOD: &str = include_str!("../data/fixtures/demo/ok/page.html");
 
+/// A page made into another.
+type Change = fn(&str) -> String;
+
 /// Which page has which verdict stands in the fixtures themselves.
 #[tokio::test]
 async fn each_verdict_is_given_by_its_fixture_and_a_wrong_expectation_is_told() {
@@ -104,7 +107,7 @@ async fn every_name_that_a_query_leans_on_is_renamed() {
     assert!(flagged >= 10, "{flagged} of {names:?}");
 
     // What no query leans on may change as it likes.
-    let harmless: [(&str, fn(&str) -> String); 4] = [
+    let harmless: [(&str, Change); 4] = [
         ("translated", |page| page.replace("That is all", "Das ist alles").replace("The beginning", "Der Anfang")),
         ("wrapped", |page| {
             page.replace("<div class=\"message-text\">", "<div class=\"new\"><div class=\"message-text\">")
@@ -149,7 +152,7 @@ formats = ["%d %B %Y, %H:%M"]
 /// A conversation of twelve, with or without ids of its own.
 fn conversation(ids: bool) -> String {
     let message = |n: usize| {
-        let (class, author) = if n % 3 == 0 { ("m own", "alex") } else { ("m", "Mia") };
+        let (class, author) = if n.is_multiple_of(3) { ("m own", "alex") } else { ("m", "Mia") };
         let id = if ids { format!(" data-mid=\"m-{n}\"") } else { String::new() };
         format!(
             "<div class=\"{class}\"{id}><b>{author}</b><p>number {n}</p><time>{} October 2026, 10:0{}</time></div>\n",

@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+pub mod board;
 pub mod packs;
 pub mod proxy;
 pub mod web_page;

@@ -8,11 +8,8 @@ const WALLED: &[(&str, &[&str])] = &[
     ("askama", &["web/"]),
     ("axum", &["web/", "demo/"]),
     ("backon", &["resilience/"]),
-<<<<<<< HEAD
     ("base64", &["browser/"]),
-=======
     ("chacha20poly1305", &["collect/session/"]),
->>>>>>> browser
     ("chromiumoxide", &["browser/"]),
     ("clap", &["cli/", "main.rs"]),
     ("comfy_table", &["cli/"]),
@@ -36,7 +33,6 @@ const WALLED: &[(&str, &[&str])] = &[
     ("schemars", &["domain/", "selectors/"]),
     (
         "secrecy",
-<<<<<<< HEAD
         &[
             "ai/service/",
             "bus/rabbitmq/",
@@ -44,12 +40,10 @@ const WALLED: &[(&str, &[&str])] = &[
             "collect/",
             "mirror/google/",
             "ports/control.rs",
+            "ports/session.rs",
             "store/mongo/",
             "web/control/",
         ],
-=======
-        &["ai/service/", "bus/rabbitmq/", "config/", "collect/", "mirror/google/", "ports/session.rs", "store/mongo/"],
->>>>>>> browser
     ),
     ("strsim", &["config/", "selectors/"]),
     ("toml", &["config/", "selectors/"]),

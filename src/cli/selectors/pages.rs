@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::{self, App};
-use crate::browser::profile;
 use crate::cli::exit::{self, Failure};
 use crate::collect::Collector;
 use crate::config::Config;
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
-use crate::lifecycle::{DataDir, LifecycleError};
+use crate::lifecycle::DataDir;
 use crate::ports::page::{SessionRequest, SitePage};
 use crate::selectors::LoadedPack;
 use crate::telemetry::{Counters, ProgressSink};
@@ -82,8 +81,7 @@ pub async fn saved<T>(
         .map_err(|error| Failure::said(error.to_string(), exit::INTERNAL))?;
     let chromium = app::chromium(config, data_dir.path(), Arc::new(Counters::default()));
     let base_url = app::base_url_of(&pack.pack.site.base_url, &pack.name).map_err(AnyFault::from)?;
-    let profile = profile::profile_of(data_dir.path(), &account);
-    let request = SessionRequest { account, pack: Arc::new(pack.clone()), base_url, profile: profile.clone() };
+    let request = SessionRequest { account, pack: Arc::new(pack.clone()), base_url, session: None, scratch: true };
     let page = chromium.open_offline(request).await?;
     let outcome = async {
         let mut results = Vec::with_capacity(pages.len());
@@ -95,8 +93,5 @@ pub async fn saved<T>(
     }
     .await;
     page.close().await;
-    // A saved page leaves nothing worth keeping.
-    std::fs::remove_dir_all(&profile)
-        .map_err(|source| AnyFault::from(LifecycleError::DataDir { path: profile, source }))?;
     Ok(outcome?)
 }

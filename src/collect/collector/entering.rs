@@ -22,11 +22,17 @@ use crate::telemetry::{Occurrence, Progress};
 impl Collector {
     pub(in crate::collect) async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
         let account = &self.account;
+        self.progress.tell(Progress::Started { account: account.id.clone() });
+        self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
+        self.open_quietly().await
+    }
+
+    /// As [`Collector::open`], told to nobody.
+    pub(super) async fn open_quietly(&self) -> Result<Box<dyn SitePage>, AnyFault> {
+        let account = &self.account;
         if !account.pack.pack.site.verified && !account.terms_acknowledged {
             return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
         }
-        self.progress.tell(Progress::Started { account: account.id.clone() });
-        self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
         let session = match self.session.load().await {
             Ok(session) => session,
             Err(error) => {

@@ -4,25 +4,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 mod entering;
-mod packs;
+mod lapses;
 mod memory;
 mod orders;
+mod packs;
 mod telling;
 mod trying;
-
-pub use self::packs::{Offers, Packs};
+mod waiting;
+mod watch;
+mod watching;
 
 pub use self::memory::{MISSES, Memory, Misses};
-pub use self::orders::{obey, outlives_a_start};
-use self::telling::sentence;
+pub use self::orders::outlives_a_start;
+pub use self::packs::{Offers, Packs};
 use super::account::Account;
 use super::error::CollectError;
 use super::orders::Mailbox;
-use super::pass::{Depth, Found, Pass, SoFar};
+use super::pass::{Depth, Found, Pass, Plan, SoFar};
 use super::session::AccountSession;
 use super::spool::Spool;
 use super::tenure::Held;
@@ -48,8 +50,12 @@ const LONG: SignedDuration = SignedDuration::from_hours(24);
 pub struct CollectorSettings {
     /// Logins in a time.
     pub login_budget: LoginBudget,
-    /// Time between two passes of the daemon.
+    /// Time between two passes of the daemon over an account whose list does not tell of news.
     pub pass_interval: Duration,
+    /// Time between two sweeps through every conversation.
+    pub reconcile_interval: Duration,
+    /// How long the page may show news that is not stored.
+    pub stale_after: Duration,
     /// Tell nobody but the log.
     pub dry_run: bool,
 }
@@ -126,21 +132,21 @@ impl Collector {
         }
     }
 
-    /// Passes until the stop, each `pass_interval` after the one before. A fault that a human must
-    /// mend parks the account; the task then only waits for the human's word, or for the stop.
+    /// Passes and watches until the stop. A fault that a human must mend parks the account; the task then only
+    /// waits for the human's word, for a pack that mends it, or for the stop. Ends too when the account is to go
+    /// on with another pack ([`Collector::promoted`]).
     pub async fn run(&self) {
         self.take_up().await;
         let mut failures = 0;
-        while !self.is_over() {
+        while !self.is_over() && !self.is_promoted() {
             let begun = Instant::now();
-            let outcome = self.session().await;
+            let outcome = self.visit().await;
             if self.is_over() || self.is_promoted() {
                 break;
             }
             let Err(fault) = outcome else {
-                if self.try_alone().await {
-                    break;
-                }
+                // The page was given up for a pack that wants another one, or its browser has served long enough.
+                self.try_alone().await;
                 continue;
             };
             // A session that worked for a while has earned a fresh count.
@@ -148,7 +154,7 @@ impl Collector {
             let wait = self.wait_after(&fault, failures, ENDLESS);
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
-                Some(wait) => self.sleep(wait).await,
+                Some(wait) => self.back_off(wait, fault.code()).await,
                 None => {
                     if fault.scope() == Scope::Process {
                         self.lifecycle.stop_over(fault.code());
@@ -156,16 +162,13 @@ impl Collector {
                     self.rest().await;
                     failures = 0;
                 }
-            };
-            if is_mended {
-                break;
             }
         }
         if self.tell_pause().await {
             return;
         }
         // What a human must do stays true while nobody runs; and an account that was lost is another's now.
-        if self.lifecycle.is_stopping() && !self.is_resting() {
+        if self.lifecycle.is_stopping() && !self.is_resting() && !self.is_promoted() {
             self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
         }
     }
@@ -182,118 +185,53 @@ impl Collector {
         schedule.delay_for(failures, class, fastrand::f64())
     }
 
-    /// One browser: a pass, a wait, the next pass, until a fault or the stop.
-    async fn session(&self) -> Result<(), AnyFault> {
+    /// One page, until a fault, the stop, the end of its browser's service, or a pack that wants another page.
+    async fn visit(&self) -> Result<(), AnyFault> {
+        let begun = Instant::now();
         let page = self.open().await?;
-        let mut outcome = self.passes(page.as_ref()).await;
+        let mut outcome = self.watch(page.as_ref()).await;
         while let Err(fault) = outcome {
             outcome = match self.let_answer(page.as_ref(), fault).await {
-                Ok(()) => self.passes(page.as_ref()).await,
+                Ok(()) => self.watch(page.as_ref()).await,
                 Err(fault) => {
                     self.take_down(page.as_ref(), &fault).await;
-                    page.close().await;
+                    self.leave(page).await;
                     return Err(fault);
                 }
             }
         }
-        page.close().await;
-        Ok(())
-    }
-
-    async fn passes(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
-        let fresh = SignedDuration::try_from(self.settings.pass_interval * 3)
-            .unwrap_or(LONG)
-            .max(SignedDuration::from_mins(10));
-        let retiring = page.retiring();
-        while !self.is_over() {
-            if self.try_offer(page).await? {
-                return Ok(());
-            }
-            let wanted = self.spool.recollect(&self.account.id).await?;
-            let depth = if wanted.is_some() { Depth::Whole } else { Depth::News };
-            let summary = self.pass(page, depth, wanted.flatten()).await?;
-            if let Some(since) = wanted {
-                self.spool.recollected(&self.account.id, since).await?;
-            }
-            self.tell(AccountState::Live, None, &sentence(&summary.found), fresh).await;
-            self.sleep_or_offer(self.settings.pass_interval, false).await;
+        let is_retired = page.retiring().is_cancelled();
+        self.leave(page).await;
+        if is_retired {
+            // A limit that every browser exceeds must not make the site's load.
+            self.sleep(self.settings.pass_interval.saturating_sub(begun.elapsed())).await;
         }
         Ok(())
-    }
-
-    /// Waits to try again. True if a pack came meanwhile that mends the fault.
-    async fn rest(&self, wait: Duration, code: Code) -> bool {
-        if !packs::is_of_layout(code) {
-            self.sleep(wait).await;
-            return false;
-        }
-        self.sleep_or_offer(wait, true).await;
-        !self.is_over() && self.try_alone().await
-    }
-
-    /// Waits for the stop. True if a pack came that mends the fault.
-    async fn park(&self, code: Code) -> bool {
-        if !packs::is_of_layout(code) {
-            self.held.stop.cancelled().await;
-        }
-        while !self.is_over() {
-            // Cancel-safe: neither arm holds anything.
-            tokio::select! {
-                () = self.held.stop.cancelled() => (),
-                () = self.offered(true) => if self.try_alone().await {
-                    return true;
-                },
-            }
-        }
-        false
-    }
-
-    /// Waits, unless the stop or a pack to try comes. Cancel-safe: no arm holds anything.
-    async fn sleep_or_offer(&self, wait: Duration, alone: bool) {
-        tokio::select! {
-            () = self.held.stop.cancelled() => (),
-            () = self.offered(alone) => (),
-            () = tokio::time::sleep(wait) => (),
-        }
     }
 
     async fn attempt(&self, depth: Depth) -> Result<PassSummary, AnyFault> {
         let page = self.open().await?;
-        let outcome = self.pass(page.as_ref(), depth, None).await;
+        let outcome = self.pass(page.as_ref(), Plan::of(depth), &mut SoFar::default()).await;
         if let Err(fault) = &outcome {
             self.take_down(page.as_ref(), fault).await;
         }
-        page.close().await;
+        self.leave(page).await;
         outcome
     }
 
     /// A pass, with at most one login before it and one more whenever the session ends in its middle,
     /// as long as each session brings it further.
-    async fn pass(&self, page: &dyn SitePage, depth: Depth, since: Option<Timestamp>) -> Result<PassSummary, AnyFault> {
+    async fn pass(&self, page: &dyn SitePage, plan: Plan, so_far: &mut SoFar) -> Result<PassSummary, AnyFault> {
         let begun = Instant::now();
         self.ensure_login(page).await?;
         // Once live it stays so while it looks for news: a state that changes with every pass says nothing.
-        if !self.is_live() {
+        if !self.is_watched() {
             self.tell_reading().await;
         }
-        let pass = Pass {
-            account: &self.account,
-            page,
-            spool: &self.spool,
-            store: self.store.as_ref(),
-            clock: self.clock.as_ref(),
-            depth,
-            since,
-            misses: &self.memory.misses,
-            epoch: self.held.epoch,
-            stop: &self.held.stop,
-            progress: &self.progress,
-            counters: &self.counters,
-        };
-        let mut so_far = SoFar::default();
+        let pass = self.pass_of(page, plan);
         let mut read_before = None;
         loop {
-            match pass.run(&mut so_far).await {
+            match pass.run(so_far).await {
                 Ok(()) => break,
                 Err(CollectError::LoggedOut { site }) if read_before == Some(so_far.found.read) => {
                     return Err(CollectError::LoggedOutAgain { site }.into());
@@ -318,6 +256,34 @@ impl Collector {
             Progress::PassCompleted { account: account.clone(), conversations, new_messages: found.new, duration };
         self.progress.tell(told);
         Ok(PassSummary { found, duration })
+    }
+
+    fn pass_of<'a>(&'a self, page: &'a dyn SitePage, plan: Plan) -> Pass<'a> {
+        Pass {
+            account: &self.account,
+            page,
+            spool: &self.spool,
+            store: self.store.as_ref(),
+            clock: self.clock.as_ref(),
+            plan,
+            misses: &self.memory.misses,
+            epoch: self.held.epoch,
+            stop: &self.held.stop,
+            progress: &self.progress,
+            counters: &self.counters,
+        }
+    }
+
+    /// Waits to try again, unless the stop, an order, or a pack that mends the fault comes first.
+    async fn back_off(&self, wait: Duration, code: Code) {
+        // Cancel-safe: no arm holds anything.
+        tokio::select! {
+            biased;
+            () = self.offered(true), if packs::is_of_layout(code) => {
+                self.try_alone().await;
+            }
+            () = self.sleep(wait) => (),
+        }
     }
 
     /// Waits, unless the stop or an order comes. Cancel-safe: no arm holds anything.

@@ -8,14 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Collector, LONG};
+use super::{Collector, LONG, packs};
 use crate::collect::bundle;
 use crate::collect::error::CollectError;
 use crate::collect::flaps::Flaps;
 use crate::collect::login;
-use crate::collect::orders::{Answer, Mailbox, Wish};
+use crate::collect::orders::{Answer, Wish};
 use crate::collect::spool::Tried;
-use crate::collect::tenure::Held;
 use crate::domain::{AccountState, AccountStatus};
 use crate::fault::{AnyFault, Class, Code, Fault};
 use crate::ports::page::SitePage;
@@ -58,14 +57,6 @@ impl Ending {
 pub fn outlives_a_start(status: &AccountStatus) -> bool {
     let is_parked_for_good = |code| status.state == AccountState::Parked && Ending::of(code) != Ending::Start;
     status.is_paused() || status.code.is_some_and(is_parked_for_good)
-}
-
-/// Collects an account under its lease, errand by errand: a pause ends one, and the next begins by waiting.
-pub async fn obey(mailbox: &Mailbox, held: Held, collector: impl Fn(Held) -> Collector) {
-    while !held.stop.is_cancelled() {
-        let errand = Held { stop: mailbox.begin(&held.stop), ..held.clone() };
-        collector(errand).run().await;
-    }
 }
 
 impl Collector {
@@ -144,14 +135,21 @@ impl Collector {
         Err(CollectError::Resting { account, since, code, sentence }.into())
     }
 
-    /// Waits until a human says that the account goes on, or for the stop. What is told stays told.
+    /// Waits until a human says that the account goes on, for a pack that mends it, or for the stop. What is told
+    /// stays told.
     pub(super) async fn rest(&self) {
         loop {
             self.renew_status().await;
-            // Cancel-safe: what is wanted stays wanted until it is taken.
+            let is_of_layout = self.last_code().is_some_and(packs::is_of_layout);
+            // Cancel-safe: what is wanted stays wanted until it is taken, and what is offered is offered again.
             tokio::select! {
                 biased;
                 () = self.held.stop.cancelled() => return,
+                () = self.offered(true), if is_of_layout => {
+                    if self.try_alone().await {
+                        return;
+                    }
+                }
                 wish = self.orders.wanted() => {
                     self.orders.take(wish);
                     if wish == Wish::Resume {

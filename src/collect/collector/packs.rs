@@ -13,14 +13,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
-use super::Collector;
 use super::trying::{Trial, Tried};
+use super::{Collector, Memory};
 use crate::collect::account::Account;
-use crate::collect::error::CollectError;
 use crate::collect::trial::Objection;
 use crate::domain::{AccountStatus, SiteId};
 use crate::fault::{AnyFault, Code};
-use crate::ports::page::{SessionRequest, SitePage};
+use crate::ports::page::SitePage;
 use crate::selectors::board::Board;
 use crate::selectors::versions::{Refused, Why};
 use crate::selectors::{LoadedPack, Pack};
@@ -162,7 +161,7 @@ impl Collector {
         let outcome = match other.open_quietly().await {
             Ok(page) => {
                 let outcome = other.try_whole(page.as_ref()).await;
-                page.close().await;
+                other.leave(page).await;
                 outcome
             }
             Err(fault) => Err(fault),
@@ -231,13 +230,13 @@ impl Collector {
 
     /// The account with another pack; its address is the pack's own unless the settings say another.
     fn account_with(&self, pack: Arc<LoadedPack>) -> Account {
-        let Account { id, base_url, username, password, terms_acknowledged, profile, .. } = &*self.account;
+        let Account { id, base_url, username, password, terms_acknowledged, old_profile, .. } = &*self.account;
         let own = |pack: &LoadedPack| Url::parse(&pack.pack.site.base_url).ok();
         let follows = own(&self.account.pack).as_ref() == Some(base_url);
         let base_url = own(&pack).filter(|_| follows).unwrap_or_else(|| base_url.clone());
         let (username, password) = (username.clone(), password.clone());
-        let (id, terms_acknowledged, profile) = (id.clone(), *terms_acknowledged, profile.clone());
-        Account { id, pack, base_url, username, password, terms_acknowledged, profile }
+        let (id, terms_acknowledged, old_profile) = (id.clone(), *terms_acknowledged, old_profile.clone());
+        Account { id, pack, base_url, username, password, terms_acknowledged, old_profile }
     }
 
     /// A collector of the same account with another pack, for a trial: it has nothing to try itself.
@@ -256,6 +255,10 @@ impl Collector {
             settings: self.settings,
             status: Mutex::new(self.status()),
             packs: Packs::new(self.packs.board.clone(), nothing),
+            session: self.session.beside(),
+            orders: Arc::default(),
+            failures: self.failures.clone(),
+            memory: Memory::default(),
         }
     }
 
@@ -275,16 +278,6 @@ impl Collector {
             let valid = expires_at.duration_since(self.clock.now());
             self.tell_with(state, code, &sentence, action, valid).await;
         }
-    }
-
-    async fn open_quietly(&self) -> Result<Box<dyn SitePage>, AnyFault> {
-        let account = &self.account;
-        if !account.pack.pack.site.verified && !account.terms_acknowledged {
-            return Err(CollectError::TermsNotAcknowledged { site: account.id.site().to_string() }.into());
-        }
-        let (pack, base_url) = (account.pack.clone(), account.base_url.clone());
-        let request = SessionRequest { account: account.id.clone(), pack, base_url, profile: account.profile.clone() };
-        self.browser.open(request).await
     }
 }
 

@@ -26,10 +26,6 @@ impl Collector {
         self.last().is_some_and(|status| status.state == AccountState::Parked || status.is_paused())
     }
 
-    pub(super) fn is_live(&self) -> bool {
-        self.last().is_some_and(|status| status.state == AccountState::Live)
-    }
-
     pub(super) fn last_code(&self) -> Option<Code> {
         self.last().and_then(|status| status.code)
     }
@@ -40,6 +36,27 @@ impl Collector {
 
     fn last(&self) -> Option<AccountStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True while the account is live or stale: it is being watched.
+    pub(super) fn is_watched(&self) -> bool {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.as_ref().is_some_and(|status| matches!(status.state, AccountState::Live | AccountState::Stale))
+    }
+
+    /// Makes the state that was last told believed for longer.
+    pub(super) async fn renew(&self, valid: SignedDuration) {
+        let expires_at = self.clock.now().saturating_add(valid).unwrap_or(Timestamp::MAX);
+        let renewed = {
+            let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            last.as_mut().map(|status| {
+                status.expires_at = expires_at.max(status.expires_at);
+                status.clone()
+            })
+        };
+        if let Some(status) = renewed {
+            self.store_status(&status).await;
+        }
     }
 
     pub(super) async fn tell_reading(&self) {
@@ -165,10 +182,14 @@ impl Collector {
                 tracing::warn!(account.id = %self.account.id, error.code = %error.code(), "the change of state could not be spooled");
             }
         }
+        self.store_status(&status).await;
+    }
+
+    async fn store_status(&self, status: &AccountStatus) {
         if self.settings.dry_run {
             return;
         }
-        match timeout(STATE_TIMEOUT, self.store.save_account(&status, self.held.epoch)).await {
+        match timeout(STATE_TIMEOUT, self.store.save_account(status, self.held.epoch)).await {
             Ok(Ok(())) => (),
             Ok(Err(fault)) => {
                 tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")

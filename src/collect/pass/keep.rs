@@ -12,10 +12,10 @@ use crate::collect::resolve::{Begin, Reader, difference};
 use crate::collect::spool::{Capture, Cursor};
 use crate::domain::conversation::ConversationRef;
 use crate::domain::event::MessageCaptured;
-use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, MessageKey, Origin};
+use crate::domain::{ConversationKey, Envelope, Event, Gap, GapReason, Message, MessageKey, Origin};
 use crate::lifecycle::{CrashPoint, crash_point};
 use crate::telemetry::Occurrence;
-use crate::telemetry::occurrences::{ConversationRead, GapRecorded, RowsLeftOut};
+use crate::telemetry::occurrences::{ConversationRead, GapRecorded, LiveMissed, RowsLeftOut};
 
 impl Pass<'_> {
     /// Puts what is new into the spool, in one transaction.
@@ -29,7 +29,7 @@ impl Pass<'_> {
         let conversation = reader.conversation;
         let begin = match history.reach {
             Reach::Start => Begin::AtStart,
-            Reach::Known => Begin::Anywhere,
+            Reach::Known | Reach::Window => Begin::Anywhere,
             Reach::Short(_) => Begin::AtLimit,
         };
         let resolved = reader.resolve(&history.rows, begin);
@@ -40,18 +40,25 @@ impl Pass<'_> {
         let meets_known = resolved.messages.first().is_some_and(|first| cursor.joins(&first.key));
         let gap = match history.reach {
             Reach::Short(reason) if !meets_known => Some(reason),
+            Reach::Window => cursor.open_gap,
             Reach::Start | Reach::Known | Reach::Short(_) => None,
         };
+        let is_window = history.reach == Reach::Window;
+        let is_apart = gap.is_some()
+            && !cursor.messages.is_empty()
+            && !resolved.messages.iter().any(|message| cursor.messages.contains_key(&message.key));
         let unreadable = resolved.unreadable;
         let keys: Vec<MessageKey> = resolved.messages.iter().map(|message| message.key).collect();
         let changed = difference(resolved.messages, cursor);
         refuse_doubtful(doubt::of_news(&conversation.key, &keys, &changed, cursor))?;
-        let origin = if cursor.complete { Origin::Live } else { Origin::Backfill };
+        let mut missed = 0;
         let events = changed
             .fresh
             .into_iter()
             .map(|(message, known)| {
                 let key = message.key;
+                let origin = self.origin(is_window || cursor.complete, &message);
+                missed += u64::from(origin == Origin::Reconcile);
                 let captured = MessageCaptured {
                     account: self.account.id.clone(),
                     conversation: conversation.clone(),
@@ -62,7 +69,7 @@ impl Pass<'_> {
                 (Envelope::new(Event::MessageCaptured(Box::new(captured)), reader.observed_at), key, known)
             })
             .collect();
-        let complete = gap.is_none();
+        let complete = if is_window { cursor.complete } else { gap.is_none() };
         let gaps = self.gap_news(conversation.key, cursor, gap, seen_from);
         let capture = Capture {
             account: self.account.id.clone(),
@@ -71,7 +78,7 @@ impl Pass<'_> {
             observed_at: reader.observed_at,
             complete,
             // A conversation with a hole is read again, whatever its row shows.
-            row_digest: gap.is_none().then_some(row_digest),
+            row_digest: if is_window { cursor.row_digest } else { gap.is_none().then_some(row_digest) },
             events,
             recalled: cursor.recalled.as_ref().map(|recalled| recalled.messages.clone()),
             open_gap: gap,
@@ -90,12 +97,25 @@ impl Pass<'_> {
         ConversationRead { account, conversation: key, messages: messages as u64, new: changed.new }
             .emit(self.counters);
         if let Some(reason) = gap.filter(|_| gap != cursor.open_gap) {
-            GapRecorded { account, conversation: key, reason }.emit(self.counters);
+            GapRecorded { account, conversation: Some(key), reason }.emit(self.counters);
         }
-        if unreadable > 0 {
+        if missed > 0 {
+            LiveMissed { account, conversation: key, messages: missed }.emit(self.counters);
+        }
+        // A row that is just being built is told of again when it is there.
+        if unreadable > 0 && !is_window {
             RowsLeftOut { account, conversation: key, rows: unreadable }.emit(self.counters);
         }
-        Ok(Read { messages, new: changed.new, revised: changed.revised, gap })
+        Ok(Read { messages, new: changed.new, revised: changed.revised, gap, is_apart })
+    }
+
+    /// How a message came to be found. A sweep finds what watching missed, but for what came while it ran.
+    fn origin(&self, was_complete: bool, message: &Message) -> Origin {
+        match self.plan.sweep_since {
+            _ if !was_complete => Origin::Backfill,
+            Some(since) if message.sent_at.is_none_or(|sent_at| sent_at < since) => Origin::Reconcile,
+            Some(_) | None => Origin::Live,
+        }
     }
 
     /// What the store must hear of gaps: that one closed, that another opened.
@@ -113,7 +133,7 @@ impl Pass<'_> {
         let at = self.clock.now();
         let gap = |reason, closed_at| Gap {
             account: self.account.id.clone(),
-            conversation,
+            conversation: Some(conversation),
             reason,
             seen_from,
             since: at,
@@ -144,7 +164,7 @@ impl Pass<'_> {
             gaps: self.gap_news(conversation.key, cursor, Some(reason), None),
         };
         self.spool.commit(capture).await?;
-        GapRecorded { account: &self.account.id, conversation: conversation.key, reason }.emit(self.counters);
+        GapRecorded { account: &self.account.id, conversation: Some(conversation.key), reason }.emit(self.counters);
         Ok(())
     }
 }

@@ -9,7 +9,10 @@ use jiff::tz::TimeZone;
 mod doubt;
 mod judge;
 mod keep;
+mod news;
 mod recall;
+
+pub use news::Told;
 
 use super::account::Account;
 use super::collector::Misses;
@@ -38,8 +41,28 @@ const BROKEN_AFTER: u32 = 3;
 pub enum Depth {
     /// To its start: finds edits of old messages too.
     Whole,
+    /// To what is known, whatever the list shows.
+    Known,
     /// To what is known, and not at all where the list shows no news.
     News,
+}
+
+/// What a pass is to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How far back.
+    pub depth: Depth,
+    /// Of a whole reading: only what was active since then; the rest is looked at for news.
+    pub since: Option<Timestamp>,
+    /// When it began, if it is a sweep: what was there before and is new to us was missed.
+    pub sweep_since: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Every conversation as far back as this.
+    pub const fn of(depth: Depth) -> Self {
+        Self { depth, since: None, sweep_since: None }
+    }
 }
 
 /// What a completed pass found.
@@ -55,6 +78,8 @@ pub struct Found {
     pub revised: u64,
     /// Conversations that could not be seen as a whole.
     pub gaps: u64,
+    /// Those of them where nothing that is known was met.
+    pub apart: u64,
 }
 
 /// A pass as far as it has come: kept when the session ends in its middle.
@@ -64,6 +89,8 @@ pub struct SoFar {
     pub found: Found,
     /// Conversations that need not be read again.
     done: HashSet<ConversationKey>,
+    /// The conversation list as it was when the pass read it.
+    pub rows: Vec<ListRow>,
 }
 
 /// Everything that a pass works with.
@@ -78,10 +105,8 @@ pub struct Pass<'a> {
     pub store: &'a dyn Store,
     /// What time it is.
     pub clock: &'a dyn Clock,
-    /// How far back.
-    pub depth: Depth,
-    /// Of a whole reading: only what was active since then; the rest is looked at for news.
-    pub since: Option<Timestamp>,
+    /// What to read.
+    pub plan: Plan,
     /// What was missing lately.
     pub misses: &'a Misses,
     /// The epoch of the account's lease.
@@ -111,13 +136,25 @@ impl Pass<'_> {
             self.page.kill();
         }
         let total = list.rows.len();
+        so_far.rows.clone_from(&list.rows);
         self.progress.tell(Progress::ListRead { account: self.account.id.clone(), conversations: total });
-        let SoFar { found, done } = so_far;
-        found.conversations = total as u64;
+        so_far.found.conversations = total as u64;
+        self.read_rows(&list.rows, so_far, &mut steps).await?;
+        list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
+    }
+
+    /// Reads the conversations of these rows, but for what `so_far` says is done.
+    ///
+    /// # Errors
+    /// As [`Pass::run`].
+    pub async fn read_rows(&self, rows: &[ListRow], so_far: &mut SoFar, steps: &mut Pace) -> Result<(), CollectError> {
+        let pack = &self.account.pack.pack;
+        let total = rows.len();
+        let SoFar { found, done, .. } = so_far;
         let mut conversations = Pace::new(pack.pace.between_conversations);
         let mut failures = 0;
         let mut unreadable = None;
-        for (index, row) in list.rows.iter().enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             let Some(conversation) = self.conversation(row).filter(|it| !done.contains(&it.key)) else { continue };
             let cursor = self.spool.cursor(conversation.key).await?;
             let row_digest = digest(row);
@@ -128,7 +165,7 @@ impl Pass<'_> {
             }
             pause(&mut conversations, self.stop).await?;
             let cursor = self.recall(cursor, conversation.key).await?;
-            match self.read(&conversation, &cursor, row_digest, depth, &mut steps).await {
+            match self.read(&conversation, &cursor, row_digest, depth, steps).await {
                 Ok(read) => {
                     failures = 0;
                     done.insert(conversation.key);
@@ -136,6 +173,7 @@ impl Pass<'_> {
                     found.new += read.new;
                     found.revised += read.revised;
                     found.gaps += u64::from(read.gap.is_some());
+                    found.apart += u64::from(read.is_apart);
                     let (title, messages) = (conversation.title.clone(), read.messages);
                     let account = self.account.id.clone();
                     self.progress.tell(Progress::ConversationRead {
@@ -152,6 +190,7 @@ impl Pass<'_> {
                     if !matches!(shown, Err(CollectError::LoggedOut { .. })) {
                         failures += 1;
                         found.gaps += 1;
+                        found.apart += 1;
                         self.record_unreadable(&conversation, &cursor).await?;
                         unreadable = Some(error);
                     }
@@ -161,22 +200,20 @@ impl Pass<'_> {
             }
         }
         // Nothing read and something tried: that is no pass.
-        if let Some(error) = unreadable.filter(|_| found.read == 0) {
-            return Err(error);
-        }
-        list.cut.map_or(Ok(()), |cut| Err(self.cut_list(cut)))
+        unreadable.filter(|_| found.read == 0).map_or(Ok(()), Err)
     }
 
     /// How far back one conversation is read.
     async fn depth_of(&self, key: ConversationKey) -> Result<Depth, CollectError> {
-        let Some(since) = self.since.filter(|_| self.depth == Depth::Whole) else { return Ok(self.depth) };
+        let Plan { depth, since, .. } = self.plan;
+        let Some(since) = since.filter(|_| depth == Depth::Whole) else { return Ok(depth) };
         let last = self.store.conversation(&key).await?.and_then(|conversation| conversation.last_sent_at);
         // One without a time may have been active at any.
         Ok(if last.is_some_and(|last| last < since) { Depth::News } else { Depth::Whole })
     }
 
     /// Opens the list's page and waits for it.
-    async fn show_list(&self) -> Result<Glance, CollectError> {
+    pub(super) async fn show_list(&self) -> Result<Glance, CollectError> {
         let pack = &self.account.pack.pack;
         self.page.open(&pack.conversations.address).await?;
         let glance = self.page.wait(Until::List, pack.pages.timeout).await?;
@@ -222,7 +259,7 @@ impl Pass<'_> {
         let username = self.account.username();
         let reader = Reader { pack, frame: &frame, conversation, username, observed_at };
         // Asked about no rows: whether anything can be known at all.
-        let can_stop = depth == Depth::News && cursor.complete;
+        let can_stop = depth != Depth::Whole && cursor.complete;
         let is_known = |rows: &[ThreadRow]| {
             can_stop
                 && (rows.is_empty()
@@ -282,6 +319,7 @@ struct Read {
     new: u64,
     revised: u64,
     gap: Option<GapReason>,
+    is_apart: bool,
 }
 
 /// A hash of a list entry: changes when anything in it changes.

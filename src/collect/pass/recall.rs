@@ -23,7 +23,7 @@ impl Pass<'_> {
         }
         let stored = self.store.messages(&key, MessageRange::default()).await?;
         let gaps = self.store.open_gaps().await?;
-        let gaps = gaps.into_iter().filter(|gap| gap.conversation == key).map(|gap| gap.reason).collect();
+        let gaps = gaps.into_iter().filter(|gap| gap.conversation == Some(key)).map(|gap| gap.reason).collect();
         Ok(cursor.recall(&stored, gaps))
     }
 }

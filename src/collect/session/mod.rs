@@ -128,6 +128,11 @@ impl AccountSession {
         }
     }
 
+    /// The same account's session for another page beside this one: what the vault holds.
+    pub fn beside(&self) -> Self {
+        Self::new(self.vault.clone(), self.account.clone())
+    }
+
     /// What was kept, read from the disk.
     ///
     /// # Errors

@@ -18,9 +18,11 @@ mod account;
 mod capture;
 mod parks;
 mod schema;
+mod watching;
 
 pub use capture::{Capture, Cursor, Known, Pending, PendingGap, Recalled};
 pub use parks::Tried;
+pub use watching::WatchMemory;
 
 use super::error::CollectError;
 use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
@@ -216,7 +218,7 @@ impl Spool {
                 if let (Ok(account), Some(reason)) = (account.parse(), GapReason::parse(&reason)) {
                     let gap = Gap {
                         account,
-                        conversation: ConversationKey::from_bytes(row.get(2)?),
+                        conversation: Gap::conversation_of(ConversationKey::from_bytes(row.get(2)?), reason),
                         reason,
                         seen_from: row.get::<_, Option<i64>>(4)?.and_then(time),
                         since: time(row.get(5)?).unwrap_or_default(),
@@ -301,7 +303,7 @@ fn insert_gap(connection: &Connection, gap: &Gap, epoch: Option<u64>) -> Result<
         .prepare_cached("INSERT INTO gap (account, conversation, reason, seen_from_us, since_us, closed_us, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![
             gap.account.to_string(),
-            gap.conversation.as_bytes(),
+            gap.subject().as_bytes(),
             gap.reason.as_str(),
             gap.seen_from.map(Timestamp::as_microsecond),
             gap.since.as_microsecond(),

@@ -166,7 +166,7 @@ mod tests {
             username: SecretString::from("alex"),
             password: SecretString::from(password),
             terms_acknowledged: true,
-            profile: "/nonexistent".into(),
+            old_profile: "/nonexistent".into(),
         }
     }
 

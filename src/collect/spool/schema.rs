@@ -71,4 +71,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         -- Accounts that a person wants read as a whole.
         CREATE TABLE recollect (account TEXT PRIMARY KEY, since_us INTEGER) WITHOUT ROWID;
     ",
+}, Migration {
+    component: "spool",
+    version: 4,
+    sql: "
+        -- What is remembered of watching each account: until when, what is missing since, its habit.
+        CREATE TABLE watch (account TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+    ",
 }];

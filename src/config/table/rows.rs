@@ -118,8 +118,30 @@ pub static PASS_INTERVAL: Setting = Setting {
     key: "collect.pass_interval",
     kind: Kind::Duration(SECOND, 24 * HOUR),
     default: Some("60s"),
-    help: "How often `chatferry run` looks at each account.",
-    obtain: "Mind the site: a person would hardly look more often than once a minute.",
+    help: "How often `chatferry run` looks through an account whose list does not tell of news, or that has gaps.",
+    obtain: "Mind the site: a person would hardly look more often than once a minute. News that the page shows needs no pass.",
+    ..ROW
+};
+
+/// How often every conversation is looked through, whatever the list says.
+pub static RECONCILE_INTERVAL: Setting = Setting {
+    variable: "CHATFERRY_RECONCILE_INTERVAL",
+    key: "collect.reconcile_interval",
+    kind: Kind::Duration(SECOND, 24 * HOUR),
+    default: Some("30m"),
+    help: "How often `chatferry run` looks through every conversation to prove that watching missed nothing.",
+    obtain: "Each sweep opens every conversation once: mind the site.",
+    ..ROW
+};
+
+/// How long the page may show news that is not stored.
+pub static STALE_AFTER: Setting = Setting {
+    variable: "CHATFERRY_STALE_AFTER",
+    key: "collect.stale_after",
+    kind: Kind::Duration(SECOND, 24 * HOUR),
+    default: Some("5m"),
+    help: "How long the page may show news that is not stored before the account counts as stale.",
+    obtain: "Shorter finds a silent failure earlier; a slow site needs longer.",
     ..ROW
 };
 
@@ -174,6 +196,7 @@ pub static LOG_DIR: Setting = Setting {
     variable: "LOG_DIR",
     key: "log.dir",
     kind: Kind::Path,
+    computed: Some("no files are kept"),
     help: "A folder for log files beside what stderr shows: JSON lines, one file a day, the last 14 kept.",
     obtain: "Leave it empty under systemd or Docker, which keep stderr.",
     ..ROW
@@ -255,7 +278,7 @@ pub static GOOGLE_CREDENTIALS_PATH: Setting = Setting {
     variable: "GOOGLE_CREDENTIALS_PATH",
     key: "mirror.google_credentials_path",
     kind: Kind::Path,
-    computed: Some("none"),
+    computed: Some("no files are kept"),
     help: "The JSON key of the service account that writes the sheet, a file of mode 0600.",
     obtain: "Google Cloud console: IAM, service accounts, keys, add key; then share the sheet with its address as editor.",
     ..ROW
@@ -340,6 +363,8 @@ pub(super) static IN_FORCE: [&Setting; 52] = [
     &budget::MONTH_TOKENS,
     &budget::MONTH_COST,
     &PASS_INTERVAL,
+    &RECONCILE_INTERVAL,
+    &STALE_AFTER,
     &LOGIN_BUDGET,
     &LEASE_TTL,
     &DRY_RUN,

@@ -23,7 +23,7 @@ pub(super) async fn record(database: &Database, gap: &Gap, epoch: Option<u64>) -
     if is_fenced(database, names::ACCOUNTS, &gap.account.to_string(), epoch).await? {
         return Ok(false);
     }
-    let id = format!("{}/{}", gap.conversation, gap.reason.as_str());
+    let id = format!("{}/{}", gap.subject(), gap.reason.as_str());
     let mut filter = doc! { "_id": &id };
     if let Some(epoch) = epoch {
         filter.insert("epoch", not_above(epoch));
@@ -65,7 +65,7 @@ async fn note(
     let keep = |field: &str, otherwise: Bson| doc! { "$cond": [&old, format!("${field}"), otherwise] };
     let update = vec![doc! { "$set": {
         "account": gap.account.to_string(),
-        "conversation": gap.conversation.to_string(),
+        "conversation": gap.subject().to_string(),
         "reason": gap.reason.as_str(),
         "open": keep("open", true.into()),
         "since": keep("since", first.into()),
@@ -103,7 +103,7 @@ pub(super) async fn open(database: &Database) -> Result<Vec<Gap>, MongoError> {
         .map(|row| {
             Ok(Gap {
                 account: row.account,
-                conversation: row.conversation,
+                conversation: Gap::conversation_of(row.conversation, row.reason),
                 reason: row.reason,
                 seen_from: row.seen_from.map(time).transpose()?,
                 since: time(row.since)?,

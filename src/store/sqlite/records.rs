@@ -125,7 +125,8 @@ pub(super) fn accounts(connection: &Connection) -> Result<Vec<AccountStatus>, Sq
 /// again and changes nothing.
 /// False, and nothing is written, if the epoch is a stale one.
 pub(super) fn record_gap(connection: &Connection, gap: &Gap, epoch: Option<u64>) -> Result<bool, SqliteError> {
-    let (conversation, reason) = (gap.conversation.as_bytes(), gap.reason.as_str());
+    let (subject, reason) = (gap.subject(), gap.reason.as_str());
+    let conversation = subject.as_bytes();
     let account = gap.account.to_string();
     let stored: i64 = connection
         .prepare_cached("SELECT coalesce(max(epoch), 0) FROM gaps WHERE conversation = ?1 AND reason = ?2")?
@@ -163,10 +164,11 @@ pub(super) fn open_gaps(connection: &Connection) -> Result<Vec<Gap>, SqliteError
     )?;
     rows::collect(statement.query([])?, |row| {
         let (account, reason): (String, String) = (row.get(0)?, row.get(2)?);
+        let reason = GapReason::parse(&reason).ok_or(SqliteError::Unreadable("reason of a gap"))?;
         Ok(Gap {
             account: account.parse().map_err(|_| SqliteError::Unreadable("account id"))?,
-            conversation: ConversationKey::from_bytes(row.get(1)?),
-            reason: GapReason::parse(&reason).ok_or(SqliteError::Unreadable("reason of a gap"))?,
+            conversation: Gap::conversation_of(ConversationKey::from_bytes(row.get(1)?), reason),
+            reason,
             seen_from: row.get::<_, Option<i64>>(3)?.map(rows::time).transpose()?,
             since: rows::time(row.get(4)?)?,
             closed_at: None,

@@ -88,7 +88,9 @@ metrics! {
     MIRROR_WRITES = Kind::Counter, "chatferry_mirror_writes_total" ["outcome"] "Writes of the mirror: done, failed.";
     MIRROR_LAST = Kind::Gauge, "chatferry_mirror_last_write_timestamp_seconds" [] "When the mirror was last written or found up to date.";
     BROWSERS = Kind::Counter, "chatferry_browser_starts_total" [] "Browsers that were started.";
-    BROWSER_LOSSES = Kind::Counter, "chatferry_browser_losses_total" [] "Browsers that ended without being asked to.";
+    RESTARTS = Kind::Counter, "chatferry_browser_restarts_total" ["reason"] "Browsers that ended before their pages did: lost, recycled.";
+    LIVE_MISSED = Kind::Counter, "chatferry_live_missed_total" [] "Messages that a sweep found and the page had not told.";
+    STALE = Kind::Counter, "chatferry_stale_total" [] "Times that an account was found stale.";
     SETBACKS = Kind::Counter, "chatferry_consumer_setbacks_total" [] "Waits of a consumer for no event's fault.";
     LATE_TASKS = Kind::Counter, "chatferry_late_tasks_total" [] "Tasks that a stop did not wait for.";
     PART_UP = Kind::Gauge, "chatferry_part_up" ["part"] "1 if the part answers, 0 if it does not.";

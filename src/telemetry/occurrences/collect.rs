@@ -24,7 +24,7 @@ impl Occurrence for AccountStateChanged<'_> {
     fn emit(self, counters: &Counters) {
         let AccountStatus { account, state, code, sentence, action, .. } = self.status;
         add(&counters.account_changes, 1);
-        add(counters.account_changes_to(*state), 1);
+        counters.series.add(&m::ACCOUNT_CHANGES, &[state.as_str()], 1);
         let (state_word, code, action) = (state.as_str(), code.map(Code::as_str), action.as_deref());
         match state {
             _ if self.is_held => {
@@ -207,8 +207,8 @@ impl Occurrence for SelectorFellBack<'_> {
 pub struct GapRecorded<'o> {
     /// Which account.
     pub account: &'o AccountId,
-    /// Which conversation.
-    pub conversation: ConversationKey,
+    /// Which conversation; `None`: all of them.
+    pub conversation: Option<ConversationKey>,
     /// Why.
     pub reason: GapReason,
 }
@@ -217,9 +217,10 @@ impl Occurrence for GapRecorded<'_> {
     fn emit(self, counters: &Counters) {
         let Self { account, conversation, reason } = self;
         add(&counters.gaps_recorded, 1);
+        let conversation = conversation.map(|key| key.to_string());
         warn!(
             target: "chatferry::collect",
-            { account.id = %account, conversation.id = %conversation, gap.reason = reason.as_str() },
+            { account.id = %account, conversation.id = conversation, gap.reason = reason.as_str() },
             "gap recorded"
         );
     }

@@ -18,6 +18,7 @@ pub mod ai;
 pub mod collect;
 pub mod deliveries;
 pub mod economy;
+pub mod live;
 pub mod packs;
 pub mod pipeline;
 pub mod program;
@@ -30,6 +31,7 @@ pub use collect::{
 };
 pub use deliveries::{BatchTakenApart, ConsumerBackedOff, DeliveriesDone, DeliveryDead, DeliveryRetried};
 pub use economy::{AnalysisCarried, AnalysisPostponed, AnalystAsked, AnswerReused, BudgetStrained};
+pub use live::{LiveMissed, NewsTold, StaleFound, StaleSuspected, TellingUnreadable};
 pub use packs::{PackFolderAway, PackPromoted, PackRefused, PackStoodIn, PacksUnkept};
 pub use pipeline::{
     AnalysisDue, AnalysisStored, BatchArchived, DeadLettersDropped, DeadLettersReplayed, EventPublished, MirrorFailed,

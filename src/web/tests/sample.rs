@@ -305,7 +305,7 @@ pub fn analysis(of: &Conversation, summary: &str) -> Analysis {
 
 pub fn gap(reason: GapReason) -> Gap {
     let of = conversation("1", "");
-    Gap { account: of.account, conversation: of.key, reason, seen_from: None, since: ago(50), closed_at: None }
+    Gap { account: of.account, conversation: Some(of.key), reason, seen_from: None, since: ago(50), closed_at: None }
 }
 
 /// A survey in which nothing is wrong.

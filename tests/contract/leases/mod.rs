@@ -78,7 +78,7 @@ fn status(state: AccountState, since: i64) -> AccountStatus {
 fn gap(reason: GapReason, closed: Option<i64>) -> Gap {
     Gap {
         account: id(),
-        conversation: conversation("c"),
+        conversation: Some(conversation("c")),
         reason,
         seen_from: None,
         since: at(10),

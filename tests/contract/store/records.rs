@@ -172,7 +172,7 @@ pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
     let store = fixture.open().await;
     let gap = |id: &str, reason, seen_from: Option<i64>, since| Gap {
         account: account("default"),
-        conversation: conversation(id),
+        conversation: Some(conversation(id)),
         reason,
         seen_from: seen_from.map(at),
         since: at(since),
@@ -209,6 +209,14 @@ pub async fn a_gap_is_open_once_and_closes(fixture: &impl StoreFixture) {
     assert_eq!(store.open_gaps().await.unwrap()[2], gap("c", limit, Some(70), 80));
     // Closing what was never open does nothing.
     store.record_gap(&closed(gap("e", stuck, None, 1), 2), None).await.unwrap();
+    assert_eq!(store.open_gaps().await.unwrap().len(), 3);
+    // A time in which nobody watched the account is a gap of no conversation.
+    let unwatched = Gap { conversation: None, ..gap("", GapReason::NotWatched, Some(90), 100) };
+    store.record_gap(&unwatched, None).await.unwrap();
+    store.record_gap(&Gap { since: at(110), ..unwatched.clone() }, None).await.unwrap();
+    let store = fixture.open().await;
+    assert_eq!(store.open_gaps().await.unwrap().last(), Some(&unwatched));
+    store.record_gap(&closed(unwatched, 120), None).await.unwrap();
     assert_eq!(store.open_gaps().await.unwrap().len(), 3);
 }
 

@@ -52,6 +52,7 @@ function route() {
 }
 
 function hear({ type, conversation, message }) {
+  if (type === "presence") return;
   parts.list.update(conversation);
   parts.thread.hear(conversation, message, type === "edit");
 }
