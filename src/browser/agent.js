@@ -617,11 +617,27 @@
   const VOID = new Set(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]);
   const EMPTIED = new Set(["script", "style", "noscript", "template", "textarea", "title"]);
   const MOST_CHILDREN = 60, FIRST_CHILDREN = 40, MOST_ELEMENTS = 20000, MOST_DEPTH = 200;
-  const shapeOf = (name, value) => value.split(/\s+/).filter((token) => SAFE_TOKEN.test(token) && !(name === "id" && /\d/.test(token)))
+  // What the pack names is no secret. Elsewhere a class or an id may hold a name, and names stand in short texts.
+  const namedByPack = new Set(JSON.stringify(pack).match(/[A-Za-z_-][\w-]*/g));
+  const shortWords = () => {
+    const found = new Set();
+    for (const root of [document, ...shadowRoots()]) {
+      const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const words = texts.currentNode.data.toLowerCase().match(/\p{L}{3,}/gu) ?? [];
+        if (words.length <= 4) for (const word of words) found.add(word);
+      }
+    }
+    return found;
+  };
+  const shapeOf = (name, value, personal) => value.split(/\s+/)
+    .filter((token) => SAFE_TOKEN.test(token) && !(name === "id" && /\d/.test(token)))
+    .filter((token) => namedByPack.has(token) || (name !== "for" && !(token.toLowerCase().match(/[a-z]{3,}/g) ?? []).some((word) => personal.has(word))))
     .map((token) => token.replace(/\d/g, "0")).join(" ");
   const skeleton = () => {
     shadows = null;
     let left = MOST_ELEMENTS;
+    const personal = shortWords();
     const parts = ["<!doctype html>\n"];
     const walk = (element, depth) => {
       if (left-- <= 0 || depth > MOST_DEPTH || !SAFE_NAME.test(element.localName)) return;
@@ -629,7 +645,7 @@
       parts.push("  ".repeat(Math.min(depth, 40)), "<", name);
       for (const { name: attribute, value } of element.attributes) {
         if (!SAFE_NAME.test(attribute) || attribute.startsWith("on")) continue;
-        const kept = SHAPE.has(attribute) ? shapeOf(attribute, value) : "";
+        const kept = SHAPE.has(attribute) ? shapeOf(attribute, value, personal) : "";
         parts.push(" ", attribute, kept || value === "" ? `="${kept}"` : '="…"');
       }
       parts.push(">\n");
@@ -657,12 +673,14 @@
 
   // A constructed sheet is no inline style, so that no content security policy keeps it out.
   const COVER = `
+    *, *::before, *::after { transition: none !important; animation: none !important; }
     *, *::before, *::after, *::marker, *::placeholder, *::first-letter, *::first-line { -webkit-text-security: disc !important; text-shadow: none !important;
       background-image: none !important; border-image: none !important; list-style: none !important; mask-image: none !important; -webkit-mask-image: none !important; }
     *::before, *::after { visibility: hidden !important; }
     img, picture, video, audio, canvas, svg, math, iframe, frame, object, embed, input, textarea, select, meter, progress { visibility: hidden !important; }
     svg *, math *, object *, select * { visibility: hidden !important; }
     *:not(:defined) { visibility: hidden !important; }`;
+  const DRAWN = "img,picture,video,audio,canvas,svg,iframe,frame,object,embed,input,textarea,select,meter,progress";
   let cover = null;
   /** Makes every text on the page unreadable and every picture invisible, or takes that back. Tells how many
    *  texts can be read all the same. */
@@ -680,7 +698,7 @@
       // What draws by itself, in a root that can't be entered, may hold pictures.
       const isClosed = element.localName.includes("-") && !element.shadowRoot && element.childNodes.length === 0 && isShown(element);
       const hasText = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
-      return style.visibility !== "hidden" && (isClosed || (hasText && isShown(element) && style.webkitTextSecurity !== "disc"));
+      return style.visibility !== "hidden" && ((element.matches(DRAWN) && isShown(element)) || isClosed || (hasText && isShown(element) && style.webkitTextSecurity !== "disc"));
     };
     return { bare: cssAll("*", document).filter(isBare).length };
   };

@@ -166,7 +166,8 @@ impl Context {
     /// Gives it back, with its page; if it was the last in its browser, waits until that is gone.
     pub async fn close(mut self) {
         if let Some(seat) = self.seat.take() {
-            give_back(self.id.clone(), seat).await;
+            // A task of its own: whoever stops waiting must not leave the page open.
+            let _ = tokio::spawn(give_back(self.id.clone(), seat)).await;
         }
     }
 }

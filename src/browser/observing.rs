@@ -112,11 +112,12 @@ fn pass_on(payload: &str, voice: &PageVoice, counters: &Counters) {
     };
     let Told { at, thread, list, markers, lagged } = told;
     let appeared_at = at.and_then(moment);
-    if let Some(tail) = thread {
-        voice.tell(PageEvent::Thread { tail, appeared_at });
-    }
+    // The row first: its message then shows that what it says is stored.
     if let Some(rows) = list {
         voice.tell(PageEvent::List(rows));
+    }
+    if let Some(tail) = thread {
+        voice.tell(PageEvent::Thread { tail, appeared_at });
     }
     if let Some(glance) = markers {
         voice.tell(PageEvent::Markers(glance));

@@ -7,7 +7,7 @@
 (keep) => {
   "use strict";
   const { words, phrases, textWords, times, keepSides } = keep;
-  const KEPT = new Set(["class", "type", "role", "rel", "method", "dir", "lang", "hidden", "disabled", "checked", "selected", "open",
+  const KEPT = new Set(["type", "role", "rel", "method", "dir", "lang", "hidden", "disabled", "checked", "selected", "open",
     "tabindex", "colspan", "rowspan", "autocomplete", "contenteditable", "readonly", "required"]);
   const DROPPED = new Set(["SCRIPT", "NOSCRIPT", "TEMPLATE", "STYLE", "LINK", "BASE", "META", "IFRAME", "FRAME", "OBJECT", "EMBED", "SOURCE", "TRACK"]);
   const LAYOUT = ["display", "flex-direction", "justify-content", "align-items", "align-self", "float", "margin-left", "margin-right", "text-align", "width"];
@@ -40,7 +40,17 @@
       .replace(/[\p{L}\p{M}]+|\p{N}+/gu, (word) => (kept.has(word) ? word : pseudonym(word, within)))
       .replace(/\p{Extended_Pictographic}/gu, (c) => (c.codePointAt(0) < 128 ? c : "●"));
   };
+  // A class is mostly the page's vocabulary; but it may hold an id, or a name, and names stand in short texts.
+  const personal = new Set();
+  const texts = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const found = texts.currentNode.data.toLowerCase().match(/\p{L}{3,}/gu) ?? [];
+    if (found.length <= 4) for (const word of found) personal.add(word);
+  }
+  const scrubToken = (token) => token.replace(/\p{L}+|\p{N}+/gu, (word) =>
+    keptWords.has(word) || keptWords.has(token) || !(/\p{N}/u.test(word) || personal.has(word.toLowerCase())) ? word : pseudonym(word, ""));
   const scrubAttribute = (name, value) => {
+    if (name === "class") return value.split(/\s+/).map(scrubToken).join(" ");
     if (KEPT.has(name)) return value;
     if (/^data:/i.test(value.trim())) return "data:,";
     if (name.startsWith("aria-") && VOCABULARY.test(value)) return value;

@@ -21,6 +21,8 @@ use crate::ports::page::{ProbeRow, SitePage};
 pub const FOLDER: &str = "failures";
 /// So many bundles of one account are kept.
 const KEPT: usize = 10;
+/// So long is the time that a name begins with (`20261005T141503123Z`).
+const STAMP: usize = 19;
 
 /// Takes down what a page looks like now that it can't be read. `None`: nothing could be written.
 pub async fn of_failure(
@@ -93,10 +95,13 @@ fn written(folder: &Path, account: &Account, code: Code, now: Timestamp, files: 
 
 fn write(folder: &Path, whose: &str, code: Code, now: Timestamp, files: &[File<'_>]) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let own = format!("-{whose}-");
+    // Labels and sites hold no dot and no @ of their own, so no account's name ends within another's.
+    let own = format!("-{whose}.");
     let mut older: Vec<PathBuf> = fs::read_dir(folder)?
         .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.contains(&own)))
+        .filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.get(STAMP..).is_some_and(|rest| rest.starts_with(&own)))
+        })
         .map(|entry| entry.path())
         .collect();
     // Names begin with the time.
@@ -104,7 +109,7 @@ fn write(folder: &Path, whose: &str, code: Code, now: Timestamp, files: &[File<'
     for path in older.iter().take((older.len() + 1).saturating_sub(KEPT)) {
         fs::remove_dir_all(path)?;
     }
-    let path = folder.join(format!("{}-{whose}-{code}", now.strftime("%Y%m%dT%H%M%S%3fZ")));
+    let path = folder.join(format!("{}-{whose}.{code}", now.strftime("%Y%m%dT%H%M%S%3fZ")));
     DirBuilder::new().mode(0o700).create(&path)?;
     for (name, content) in files {
         let Some(content) = content else { continue };

@@ -41,6 +41,7 @@ impl Collector {
     /// # Errors
     /// As [`Collector::record`].
     pub async fn record_for(&self, others: &[&Pack]) -> Result<Vec<Recording>, AnyFault> {
+        self.refuse_resting(true).await?;
         let page = self.open().await?;
         let outcome = self.record_pages(page.as_ref(), others).await;
         page.close().await;

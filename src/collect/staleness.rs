@@ -102,14 +102,38 @@ fn moment(raw: &str) -> Option<Timestamp> {
     }
 }
 
+/// News that a row shows.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    since: Timestamp,
+    /// The row's time, if that is all that speaks for it.
+    activity: Option<Timestamp>,
+}
+
+/// What is stored of one conversation.
+#[derive(Debug, Clone, Copy)]
+struct Fed {
+    /// When messages of it were last stored.
+    at: Timestamp,
+    /// When its newest message was sent, if the page says so.
+    newest: Option<Timestamp>,
+}
+
+/// A row may be told so long after the messages that it speaks of.
+const TRAILS: SignedDuration = SignedDuration::from_secs(10);
+/// How much a row's time may differ from that of the message it stands for: many show whole minutes.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
 /// Watches over one account while it is watched.
 #[derive(Debug)]
 pub struct Staleness {
     after: Duration,
     habit: Habit,
     shown: HashMap<String, Shown>,
-    /// Conversations whose row shows news that is not stored, since when.
-    pending: HashMap<String, Timestamp>,
+    /// Conversations whose row shows news that is not stored.
+    pending: HashMap<String, Pending>,
+    /// What is known to be stored of each conversation.
+    fed: HashMap<String, Fed>,
     /// Since when silence counts: the latest message, or the beginning of the watch.
     silent_since: Timestamp,
     begun: Timestamp,
@@ -125,6 +149,7 @@ impl Staleness {
             habit,
             shown: HashMap::new(),
             pending: HashMap::new(),
+            fed: HashMap::new(),
             silent_since: now,
             begun: now,
             answers: 0,
@@ -141,9 +166,20 @@ impl Staleness {
     pub fn shows(&mut self, row: &ListRow, now: Timestamp) {
         let Some(id) = &row.id else { return };
         let shown = Shown::of(row);
-        match self.shown.insert(id.clone(), shown) {
+        let before = self.shown.insert(id.clone(), shown);
+        let fed = self.fed.get(id).copied();
+        match before {
             Some(before) if shown.is_news_after(before) => {
-                self.pending.entry(id.clone()).or_insert(now);
+                let is_badge = shown.unread > before.unread;
+                let trails = fed.is_some_and(|fed| fed.at.duration_until(now) < TRAILS);
+                let activity = shown.activity.filter(|_| !is_badge);
+                if trails || activity.is_some_and(|at| is_stored(at, fed)) {
+                    return;
+                }
+                let pending = self.pending.entry(id.clone()).or_insert(Pending { since: now, activity });
+                if is_badge {
+                    pending.activity = None;
+                }
             }
             // Taken back by the page: nothing is shown that is not stored.
             Some(before) if before.is_news_after(shown) && shown.unread == 0 => {
@@ -160,17 +196,27 @@ impl Staleness {
         }
     }
 
-    /// New messages of a conversation were stored.
-    pub fn stored(&mut self, conversation: &str, now: Timestamp) {
-        self.pending.remove(conversation);
+    /// New messages of a conversation were stored, as they came.
+    pub fn stored(&mut self, conversation: &str, newest: Option<Timestamp>, now: Timestamp) {
         self.habit.heard(now);
+        self.found(conversation, newest, now);
+    }
+
+    /// A pass found new messages of a conversation.
+    pub fn found(&mut self, conversation: &str, newest: Option<Timestamp>, now: Timestamp) {
+        self.pending.remove(conversation);
+        self.fed.insert(conversation.to_owned(), Fed { at: now, newest });
         self.silent_since = now;
     }
 
-    /// A pass has read everything and found messages: whatever was shown is stored.
-    pub fn caught_up(&mut self, now: Timestamp) {
-        self.pending.clear();
-        self.silent_since = now;
+    /// A conversation was read, and holds nothing new.
+    pub fn knows(&mut self, conversation: &str, newest: Option<Timestamp>) {
+        let fed = self.fed.entry(conversation.to_owned()).or_insert(Fed { at: Timestamp::MIN, newest });
+        fed.newest = newest.max(fed.newest);
+        let fed = *fed;
+        if self.pending.get(conversation).is_some_and(|news| news.activity.is_some_and(|at| is_stored(at, Some(fed)))) {
+            self.pending.remove(conversation);
+        }
     }
 
     /// How often the site has answered, counted from anywhere.
@@ -187,15 +233,26 @@ impl Staleness {
         is_over(self.answered_at.unwrap_or(self.begun), self.after, now)
     }
 
+    /// True if news waits for half of its time: early enough to look for it before the account is called stale.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.pending.values().any(|news| is_over(news.since, self.after / 2, now))
+    }
+
     /// Why the account looks stale now, if it does.
     pub fn suspicion(&self, now: Timestamp) -> Option<Code> {
-        if self.pending.values().any(|since| is_over(*since, self.after, now)) {
+        if self.pending.values().any(|news| is_over(news.since, self.after, now)) {
             return Some(Code::StaleNews);
         }
         let quiet = self.habit.limit()?.max(self.after);
         let is_answering = self.answered_at.is_some_and(|at| at > self.silent_since) && !self.is_site_silent(now);
         (is_answering && is_over(self.silent_since, quiet, now)).then_some(Code::StaleQuiet)
     }
+}
+
+/// True if what was sent at this time is stored.
+fn is_stored(activity: Timestamp, fed: Option<Fed>) -> bool {
+    let newest = fed.and_then(|fed| fed.newest?.checked_add(SLACK).ok());
+    newest.is_some_and(|newest| activity <= newest)
 }
 
 fn is_over(since: Timestamp, limit: Duration, now: Timestamp) -> bool {
@@ -220,7 +277,7 @@ mod tests {
         }
     }
 
-    fn watch() -> Staleness {
+    fn begun() -> Staleness {
         let mut watch = Staleness::new(Duration::from_secs(60), Habit::default(), at(0));
         watch.shows(&row(None, Some("2026-10-03T10:00:00Z")), at(0));
         watch
@@ -229,24 +286,50 @@ mod tests {
     #[test]
     fn news_that_is_shown_and_not_stored_is_stale_after_its_time() {
         for news in [row(Some("1"), None), row(Some("•"), None), row(None, Some("2026-10-03T10:00:01Z"))] {
-            let mut watch = watch();
+            let mut watch = begun();
             watch.shows(&news, at(10));
             watch.shows(&news, at(50));
             assert_eq!(watch.suspicion(at(69)), None);
             assert_eq!(watch.suspicion(at(70)), Some(Code::StaleNews), "counted from the first sight");
-            watch.stored("7", at(71));
+            watch.stored("7", None, at(71));
             assert_eq!(watch.suspicion(at(500)), None);
+        }
+    }
+
+    #[test]
+    fn a_row_that_follows_its_message_is_no_news() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        // The message first, then the row, a moment later or long after.
+        for told in [11, 300] {
+            let mut watch = begun();
+            watch.stored("7", Some(time("2026-10-03T10:05:00Z")), at(10));
+            watch.shows(&row(None, Some("2026-10-03T10:05:30Z")), at(told));
+            assert_eq!(watch.suspicion(at(5_000)), None, "{told}");
+        }
+        // The row first; a reading that finds nothing new shows that it is stored.
+        let mut watch = begun();
+        watch.shows(&row(None, Some("2026-10-03T10:05:30Z")), at(10));
+        watch.knows("7", Some(time("2026-10-03T10:05:30Z")));
+        assert_eq!(watch.suspicion(at(5_000)), None);
+        // A badge stays one, and a later time stays later, whatever was read, and whatever else was found.
+        for news in [row(Some("1"), None), row(None, Some("2026-10-03T12:00:00Z"))] {
+            let mut watch = begun();
+            watch.shows(&news, at(20));
+            watch.knows("7", Some(time("2026-10-03T10:05:30Z")));
+            watch.found("8", None, at(30));
+            assert!(!watch.is_late(at(49)) && watch.is_late(at(50)));
+            assert_eq!(watch.suspicion(at(80)), Some(Code::StaleNews));
         }
     }
 
     #[test]
     fn what_shows_no_news_is_never_stale() {
         for other in [row(None, Some("2026-10-03T09:00:00Z")), row(None, Some("5 minutes ago")), row(None, None)] {
-            let mut watch = watch();
+            let mut watch = begun();
             watch.shows(&other, at(10));
             assert_eq!(watch.suspicion(at(5_000)), None, "{other:?}");
         }
-        let mut watch = watch();
+        let mut watch = begun();
         watch.shows(&row(Some("2"), None), at(10));
         watch.shows(&row(None, None), at(20));
         assert_eq!(watch.suspicion(at(5_000)), None, "the page took it back");
@@ -256,7 +339,7 @@ mod tests {
     fn fed(seconds: i64, messages: i64) -> (Staleness, i64) {
         let mut watch = Staleness::new(Duration::from_secs(60), Habit::default(), at(0));
         for n in 1..=messages {
-            watch.stored("7", at(n * seconds));
+            watch.stored("7", None, at(n * seconds));
         }
         (watch, messages * seconds)
     }
@@ -274,7 +357,7 @@ mod tests {
         assert!(watch.is_site_silent(at(end + 256)), "a new count is no answer");
         watch.answered(2, at(end + 260));
         assert_eq!(watch.suspicion(at(end + 260)), Some(Code::StaleQuiet));
-        watch.stored("7", at(end + 261));
+        watch.stored("7", None, at(end + 261));
         assert_eq!(watch.suspicion(at(end + 270)), None);
     }
 
@@ -285,7 +368,7 @@ mod tests {
         assert_eq!(watch.suspicion(at(end + 90_001)), None, "ten messages are no habit");
         let (mut watch, end) = fed(100, 200);
         let night = 8 * 3600;
-        watch.stored("7", at(end + night));
+        watch.stored("7", None, at(end + night));
         watch.answered(1, at(end + 2 * night));
         assert_eq!(watch.suspicion(at(end + 2 * night + 1)), None, "as the night before");
     }

@@ -127,6 +127,8 @@ impl AccountStatus {
         match self.state {
             AccountState::Parked => Some(Trouble::Parked),
             _ if self.is_paused() => None,
+            // Nobody collects it any more, on purpose: that does not go out of date.
+            AccountState::Stopped if self.code == Some(Code::Stopped) => None,
             _ if self.is_out_of_date(now) => Some(Trouble::Silent),
             AccountState::Stale => Some(Trouble::Stale),
             AccountState::Backoff => {

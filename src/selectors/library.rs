@@ -44,8 +44,11 @@ impl Library {
         };
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
-            if is_pack(&path) {
-                packs.insert(site_of(&path)?, PackSource::File(path));
+            // A copy with another name (`demo copy.toml`) must not keep every site from being read.
+            if is_pack(&path)
+                && let Ok(site) = site_of(&path)
+            {
+                packs.insert(site, PackSource::File(path));
             }
         }
         Ok(Self { packs })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chatferry::browser::profile::profiles_of;
@@ -17,6 +18,7 @@ use crate::support::{Place, Run, assert_store_equals_site, eventually, leave_for
 
 pub struct Daemon {
     child: Child,
+    log: PathBuf,
     addr: SocketAddr,
     profile: String,
     _leave: SemaphorePermit<'static>,
@@ -34,10 +36,10 @@ impl Daemon {
         let leave = leave_for_a_browser().await;
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
-        let child = place.start(&["run"]);
+        let (child, log) = place.start_with_log(&["run"]);
         eventually("the daemon answers", async || get(addr, "/livez").await.filter(|(code, _)| *code == 200)).await;
         let profile = profiles_of(&place.data_dir()).display().to_string();
-        Self { child, addr, profile, _leave: leave }
+        Self { child, log, addr, profile, _leave: leave }
     }
 
     fn pid(&self) -> Pid {
@@ -66,7 +68,7 @@ impl Daemon {
         let output =
             tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await.unwrap().unwrap();
         let read = |bytes| String::from_utf8(bytes).unwrap();
-        Run { status: output.status, stdout: read(output.stdout), stderr: read(output.stderr) }
+        Run { status: output.status, stdout: read(output.stdout), stderr: fs::read_to_string(&self.log).unwrap() }
     }
 
     /// The browser's own process: the one with the profile that is our child.
@@ -115,7 +117,8 @@ async fn get(addr: SocketAddr, path: &str) -> Option<(u16, String)> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
+    // One that hangs has no answer either, and the waiting for it has a deadline.
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.ok()?.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }

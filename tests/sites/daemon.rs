@@ -1,6 +1,8 @@
 //! `chatferry run` beside a site, seen through its status.
 
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +17,7 @@ use crate::support::{Place, eventually, leave_for_a_browser};
 /// A running daemon; killed if it is dropped.
 pub struct Daemon {
     child: Child,
+    log: PathBuf,
     addr: SocketAddr,
     _leave: SemaphorePermit<'static>,
 }
@@ -26,7 +29,8 @@ impl Daemon {
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         place.set("CHATFERRY_HTTP_ADDR", addr.to_string());
         place.set("CHATFERRY_PASS_INTERVAL", "1s");
-        Self { child: place.start(&["run"]), addr, _leave: leave }
+        let (child, log) = place.start_with_log(&["run"]);
+        Self { child, log, addr, _leave: leave }
     }
 
     /// Waits until the store holds so many messages.
@@ -53,6 +57,6 @@ impl Daemon {
         kill_process(pid, Signal::TERM).unwrap();
         let ended =
             tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await.unwrap().unwrap();
-        assert!(ended.status.success(), "{}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+        assert!(ended.status.success(), "{}\n{}", ended.status, fs::read_to_string(&self.log).unwrap());
     }
 }

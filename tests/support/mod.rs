@@ -11,6 +11,7 @@ pub mod ear;
 pub mod processes;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -197,6 +198,14 @@ impl Place {
     /// Starts the program and leaves it running; it is killed when the child is dropped.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
+    }
+
+    /// The same with its log in a file: a pipe that nobody reads is full after 64 kB, and holds a daemon up that
+    /// has much to say.
+    pub fn start_with_log(&self, arguments: &[&str]) -> (Child, PathBuf) {
+        let path = self.folder.path().join("stderr.log");
+        let file = fs::OpenOptions::new().create(true).write(true).truncate(true).open(&path).unwrap();
+        (self.command(arguments).stderr(file).spawn().unwrap(), path)
     }
 
     /// `collect --once`, which must end well.

@@ -12,7 +12,7 @@ use super::Collector;
 use crate::collect::error::CollectError;
 use crate::collect::login::{self, Credentials};
 use crate::domain::AccountState;
-use crate::fault::AnyFault;
+use crate::fault::{AnyFault, Code};
 use crate::lifecycle::{CrashPoint, browser_kill_point, crash_point};
 use crate::ports::SessionState;
 use crate::ports::page::{SessionRequest, SitePage, Until};
@@ -77,15 +77,35 @@ impl Collector {
 
     /// Logs in where the site has ended the session, of which nothing is kept any longer.
     pub(super) async fn log_in_anew(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
+        self.forget_session().await;
+        match self.log_in(page).await {
+            // The form is gone and the page has not come: the login is worth keeping, if it is one.
+            Err(fault) if fault.code() == Code::PageNotRendered => {
+                self.session.is_in();
+                self.keep_session(page).await;
+                Err(fault)
+            }
+            outcome => {
+                outcome?;
+                self.keep_new_session(page).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps what a login has just given, and tries it.
+    pub(super) async fn keep_new_session(&self, page: &dyn SitePage) {
+        self.session.is_in();
+        self.keep_session(page).await;
+        self.prove_session().await;
+    }
+
+    /// The site has ended what is kept.
+    pub(super) async fn forget_session(&self) {
         if let Err(error) = self.session.forget().await {
             // It stays on the disk and costs one look at the login form.
             SessionNotSaved { account: &self.account.id, reason: &error.to_string() }.emit(&self.counters);
         }
-        self.log_in(page).await?;
-        self.session.is_in();
-        self.keep_session(page).await;
-        self.prove_session().await;
-        Ok(())
     }
 
     async fn log_in(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
@@ -149,7 +169,16 @@ impl Collector {
             Err(fault) => Err(fault),
         };
         page.close().await;
-        Ok(!seen?.login)
+        let seen = seen?;
+        match seen.login {
+            true => Ok(false),
+            false if seen.list || seen.list_empty || seen.logged_in => Ok(true),
+            // A blank page shows neither the one nor the other.
+            false => {
+                let (what, waited) = ("the list with the kept session", pack.pages.timeout);
+                Err(CollectError::NotRendered { what, waited }.into())
+            }
+        }
     }
 
     /// The browser profile in which versions before the vault kept the login.

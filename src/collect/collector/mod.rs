@@ -23,7 +23,7 @@ pub use self::orders::outlives_a_start;
 pub use self::packs::{Offers, Packs};
 use super::account::Account;
 use super::error::CollectError;
-use super::orders::Mailbox;
+use super::orders::{Mailbox, Wish};
 use super::pass::{Depth, Found, Pass, Plan, SoFar};
 use super::session::AccountSession;
 use super::spool::Spool;
@@ -146,7 +146,10 @@ impl Collector {
             }
             let Err(fault) = outcome else {
                 // The page was given up for a pack that wants another one, or its browser has served long enough.
-                self.try_alone().await;
+                if self.has_apart() {
+                    self.try_alone().await;
+                }
+                self.rest_if_parked().await;
                 continue;
             };
             // A session that worked for a while has earned a fresh count.
@@ -154,7 +157,10 @@ impl Collector {
             let wait = self.wait_after(&fault, failures, ENDLESS);
             self.tell_fault(&fault, wait, LONG).await;
             match wait {
-                Some(wait) => self.back_off(wait, fault.code()).await,
+                Some(wait) => {
+                    self.back_off(wait, fault.code()).await;
+                    self.rest_if_parked().await;
+                }
                 None => {
                     if fault.scope() == Scope::Process {
                         self.lifecycle.stop_over(fault.code());
@@ -168,7 +174,8 @@ impl Collector {
             return;
         }
         // What a human must do stays true while nobody runs; and an account that was lost is another's now.
-        if self.lifecycle.is_stopping() && !self.is_resting() && !self.is_promoted() {
+        let is_known = self.status().is_some();
+        if self.lifecycle.is_stopping() && is_known && !self.is_resting() && !self.is_promoted() {
             self.tell(AccountState::Stopped, Some(Code::Stopped), "The daemon was stopped.", LONG).await;
         }
     }
@@ -188,11 +195,16 @@ impl Collector {
     /// One page, until a fault, the stop, the end of its browser's service, or a pack that wants another page.
     async fn visit(&self) -> Result<(), AnyFault> {
         let begun = Instant::now();
+        // It meant an earlier rest, which is over: no later challenge may be answered by it.
+        self.orders.take(Wish::Resume);
         let page = self.open().await?;
         let mut outcome = self.watch(page.as_ref()).await;
         while let Err(fault) = outcome {
             outcome = match self.let_answer(page.as_ref(), fault).await {
-                Ok(()) => self.watch(page.as_ref()).await,
+                Ok(()) => {
+                    self.keep_new_session(page.as_ref()).await;
+                    self.watch(page.as_ref()).await
+                }
                 Err(fault) => {
                     self.take_down(page.as_ref(), &fault).await;
                     self.leave(page).await;
@@ -234,6 +246,7 @@ impl Collector {
             match pass.run(so_far).await {
                 Ok(()) => break,
                 Err(CollectError::LoggedOut { site }) if read_before == Some(so_far.found.read) => {
+                    self.forget_session().await;
                     return Err(CollectError::LoggedOutAgain { site }.into());
                 }
                 Err(CollectError::LoggedOut { .. }) => {
@@ -271,6 +284,13 @@ impl Collector {
             stop: &self.held.stop,
             progress: &self.progress,
             counters: &self.counters,
+        }
+    }
+
+    /// Waits for a human if a trial of a pack met what only a human may answer.
+    async fn rest_if_parked(&self) {
+        if self.is_resting() && !self.is_promoted() {
+            self.rest().await;
         }
     }
 

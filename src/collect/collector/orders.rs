@@ -23,6 +23,8 @@ use crate::ports::page::SitePage;
 const CODE_WAIT: Duration = Duration::from_secs(600);
 /// A status that lasts is told anew so often, so that it is never out of date.
 const RENEWED: Duration = Duration::from_secs(1800);
+/// One that the store did not take is told it again after so long: a restart must not find the one before.
+const UNSTORED: Duration = Duration::from_secs(15);
 
 /// What ends a park beside a human's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,11 @@ impl Ending {
             _ => Self::Start,
         }
     }
+}
+
+/// True if no login may be tried before a human has done something.
+pub(super) const fn needs_a_human(code: Code) -> bool {
+    matches!(Ending::of(code), Ending::Word | Ending::Credentials)
 }
 
 /// True if a start alone changes nothing about a status: a person has a say first.
@@ -139,7 +146,7 @@ impl Collector {
     /// stays told.
     pub(super) async fn rest(&self) {
         loop {
-            self.renew_status().await;
+            let wait = if self.renew_status().await { RENEWED } else { UNSTORED };
             let is_of_layout = self.last_code().is_some_and(packs::is_of_layout);
             // Cancel-safe: what is wanted stays wanted until it is taken, and what is offered is offered again.
             tokio::select! {
@@ -156,7 +163,7 @@ impl Collector {
                         return self.resume().await;
                     }
                 }
-                () = tokio::time::sleep(RENEWED) => (),
+                () = tokio::time::sleep(wait) => (),
             }
         }
     }

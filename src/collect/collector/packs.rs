@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::trying::{Trial, Tried};
-use super::{Collector, Memory};
+use super::{Collector, LONG, Memory, orders};
 use crate::collect::account::Account;
+use crate::collect::flaps::Flaps;
 use crate::collect::trial::Objection;
 use crate::domain::{AccountStatus, SiteId};
 use crate::fault::{AnyFault, Code};
@@ -57,6 +58,12 @@ struct Mind {
     promoted: Option<Arc<LoadedPack>>,
 }
 
+impl Mind {
+    fn has_failed(&mut self, hash: &str) {
+        (self.failed_alone, self.failed_beside) = (Some(hash.to_owned()), Some(hash.to_owned()));
+    }
+}
+
 impl Packs {
     /// Nothing was tried yet.
     pub fn new(board: Arc<Board>, offers: watch::Receiver<Offers>) -> Self {
@@ -77,6 +84,11 @@ impl Collector {
 
     pub(super) fn is_promoted(&self) -> bool {
         self.packs.mind().promoted.is_some()
+    }
+
+    /// True if a pack waits to be tried without the page of the one in use.
+    pub(super) fn has_apart(&self) -> bool {
+        self.packs.mind().apart.is_some()
     }
 
     /// The pack of the account's site that is worth a trial now.
@@ -139,8 +151,11 @@ impl Collector {
                     self.promote(candidate, None);
                     return Ok(true);
                 }
-                Ok(Trial::NotNow) => return Ok(false),
-                Ok(Trial::Bad(_)) if looks < LOOKS => {}
+                Ok(Trial::NotNow) => {
+                    self.packs.mind().not_before = Some(Instant::now() + REST);
+                    return Ok(false);
+                }
+                Ok(Trial::Bad(_)) | Err(Tried::Pack(_)) if looks < LOOKS => {}
                 Ok(Trial::Bad(objections)) => break objections,
                 Err(Tried::Page(fault)) => return Err(fault),
                 Err(Tried::Pack(fault)) => break vec![Objection::new("the pack", format!("can't be tried: {fault}"))],
@@ -161,6 +176,9 @@ impl Collector {
         let outcome = match other.open_quietly().await {
             Ok(page) => {
                 let outcome = other.try_whole(page.as_ref()).await;
+                if matches!(outcome, Ok(Trial::Good)) {
+                    other.session.believe();
+                }
                 other.leave(page).await;
                 outcome
             }
@@ -173,6 +191,12 @@ impl Collector {
             }
             Ok(Trial::NotNow) => Vec::new(),
             Ok(Trial::Bad(objections)) => objections,
+            Err(fault) if orders::needs_a_human(fault.code()) => {
+                // The site wants something, whatever the pack: no trial, and no login, before a human has dealt with it.
+                self.packs.mind().has_failed(&candidate.hash);
+                self.tell_fault(&fault, None, LONG).await;
+                return false;
+            }
             Err(fault) if is_of_layout(fault.code()) => vec![Objection::new("the pack", format!("fails: {fault}"))],
             Err(fault) => {
                 tracing::warn!(
@@ -188,8 +212,7 @@ impl Collector {
         if objections.is_empty() {
             mind.not_before = Some(Instant::now() + REST);
         } else {
-            mind.failed_alone = Some(candidate.hash.clone());
-            mind.failed_beside = Some(candidate.hash.clone());
+            mind.has_failed(&candidate.hash);
             drop(mind);
             self.refuse(&candidate, &objections);
         }
@@ -255,7 +278,7 @@ impl Collector {
             settings: self.settings,
             status: Mutex::new(self.status()),
             packs: Packs::new(self.packs.board.clone(), nothing),
-            session: self.session.beside(),
+            session: self.session.for_trial(),
             orders: Arc::default(),
             failures: self.failures.clone(),
             memory: Memory::default(),
@@ -272,6 +295,10 @@ impl Collector {
         let told = other.status();
         if told == before {
             return;
+        }
+        if let Some(told) = &told {
+            // What it told is what is to be taken back.
+            *self.memory.flaps() = Flaps::after((told.state, told.code));
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = told;
         if let Some(AccountStatus { state, code, sentence, action, expires_at, .. }) = before {

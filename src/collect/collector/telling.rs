@@ -88,10 +88,13 @@ impl Collector {
         self.tell_with(AccountState::Parked, Some(fault.code()), &sentence, Some(action), valid).await;
     }
 
-    /// Tells the state once more as it is.
-    pub(super) async fn renew_status(&self) {
-        if let Some(AccountStatus { state, code, sentence, action, .. }) = self.last() {
-            self.tell_with(state, code, &sentence, action, LONG).await;
+    /// Tells the state once more as it is; false if the store did not take it.
+    pub(super) async fn renew_status(&self) -> bool {
+        match self.last() {
+            Some(AccountStatus { state, code, sentence, action, .. }) => {
+                self.tell_with(state, code, &sentence, action, LONG).await
+            }
+            None => true,
         }
     }
 
@@ -129,7 +132,8 @@ impl Collector {
         )
     }
 
-    /// Makes the state known: log line, event, store. None of the three may hold the account up.
+    /// Makes the state known: log line, event, store. None of the three may hold the account up. False if the
+    /// store did not take it.
     pub(super) async fn tell_with(
         &self,
         state: AccountState,
@@ -137,7 +141,7 @@ impl Collector {
         sentence: &str,
         action: Option<String>,
         valid: SignedDuration,
-    ) {
+    ) -> bool {
         let now = self.clock.now();
         let (status, weight) = {
             let mut last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +153,8 @@ impl Collector {
             let status = AccountStatus {
                 account: self.account.id.clone(),
                 state,
-                since: before.filter(|_| !is_news).map_or(now, |before| before.since),
+                // The store keeps the later one: a clock that was set back must not make this one look older.
+                since: before.map_or(now, |before| if is_news { now.max(before.since) } else { before.since }),
                 code,
                 sentence: sentence.to_owned(),
                 action,
@@ -182,20 +187,21 @@ impl Collector {
                 tracing::warn!(account.id = %self.account.id, error.code = %error.code(), "the change of state could not be spooled");
             }
         }
-        self.store_status(&status).await;
+        self.store_status(&status).await
     }
 
-    async fn store_status(&self, status: &AccountStatus) {
+    async fn store_status(&self, status: &AccountStatus) -> bool {
         if self.settings.dry_run {
-            return;
+            return true;
         }
         match timeout(STATE_TIMEOUT, self.store.save_account(status, self.held.epoch)).await {
-            Ok(Ok(())) => (),
+            Ok(Ok(())) => return true,
             Ok(Err(fault)) => {
-                tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored")
+                tracing::warn!(account.id = %self.account.id, error.code = %fault.code(), "the state could not be stored");
             }
             Err(_) => tracing::warn!(account.id = %self.account.id, "the store did not take the state in time"),
         }
+        false
     }
 }
 

@@ -62,8 +62,12 @@ impl Collector {
         if !objections.is_empty() {
             return Ok(Trial::Bad(objections));
         }
-        for row in first_rows(&list) {
-            let Some((thread, seen)) = self.show(page, &row).await? else { return Ok(Trial::NotNow) };
+        let rows = first_rows(&list);
+        let mut shown = 0;
+        for row in &rows {
+            // One that can't be opened says nothing about either pack.
+            let Some((thread, seen)) = self.show(page, row).await? else { continue };
+            shown += 1;
             let report = self.report(page, candidate).await?;
             let same = |other: &&ListRow| other.id == row.id;
             let title = |list: &ListReading| list.rows.iter().find(same).cloned();
@@ -72,7 +76,7 @@ impl Collector {
             if !objections.is_empty() {
                 return Ok(Trial::Bad(objections));
             }
-            let before = self.resolve(old, &row, &thread);
+            let before = self.resolve(old, row, &thread);
             let after = self.resolve(new, &as_read, &report.thread);
             let mut objections = trial::same_messages(old, new, &before, &after);
             let (known, found) = (trial::messages(&thread), trial::messages(&report.thread));
@@ -87,13 +91,13 @@ impl Collector {
                 break;
             }
         }
-        Ok(Trial::Good)
+        Ok(if shown == 0 && !rows.is_empty() { Trial::NotNow } else { Trial::Good })
     }
 
     /// What the candidate finds; a page that does not survive it speaks against it.
     async fn report(&self, page: &dyn SitePage, candidate: &LoadedPack) -> Result<TrialReport, Tried> {
         page.trial(candidate).await.map_err(|fault| match fault.code() {
-            Code::BrowserGone => Tried::Page(fault),
+            Code::BrowserGone | Code::PageCrashed | Code::PageTimeout => Tried::Page(fault),
             _ => Tried::Pack(fault),
         })
     }

@@ -68,6 +68,10 @@ pub(super) struct Watch {
     pub(super) staleness: Staleness,
     /// The reload and the sweep that a suspicion calls for are on their way.
     pub(super) is_suspected: bool,
+    /// A sweep has looked for the news that waits.
+    pub(super) was_looked_for: bool,
+    /// The last window of each conversation that did not join what is known.
+    apart: HashMap<String, u64>,
     /// At least one pass was completed: before that nothing was watched that could be missed.
     pub(super) has_begun: bool,
     rows: HashMap<String, ListRow>,
@@ -88,6 +92,8 @@ impl Watch {
             memory,
             staleness,
             is_suspected: false,
+            was_looked_for: false,
+            apart: HashMap::new(),
             has_begun: false,
             rows: HashMap::new(),
             due: HashMap::new(),
@@ -170,6 +176,11 @@ impl Watch {
         } else {
             self.due.insert(id, row);
         }
+    }
+
+    /// True if a window that does not join what is known is another one than the last time.
+    pub(super) fn is_new_window(&mut self, conversation: &str, window: u64) -> bool {
+        self.apart.insert(conversation.to_owned(), window) != Some(window)
     }
 
     /// The conversation must be read.

@@ -5,6 +5,7 @@
 //! While we do something in the page ourselves it is not listened to: a watch that begins is told all that
 //! the page shows, so nothing between the two is lost, and our own scrolling is no news.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,11 +17,11 @@ use super::watch::{Next, Round, Watch};
 use crate::collect::error::CollectError;
 use crate::collect::history::pause;
 use crate::collect::orders::Wish;
-use crate::collect::pass::{Depth, Plan, SoFar, Told};
+use crate::collect::pass::{Depth, Plan, Seen, SoFar, Told};
 use crate::domain::AccountState;
 use crate::fault::{AnyFault, Code};
 use crate::ports::live::{PageEvent, PageEvents};
-use crate::ports::page::{Scroller, SitePage, Until};
+use crate::ports::page::{Scroller, SitePage, ThreadRow, Until};
 use crate::resilience::Pace;
 use crate::telemetry::Occurrence;
 use crate::telemetry::occurrences::{StaleFound, StaleSuspected};
@@ -96,8 +97,11 @@ impl Collector {
         let found = self.pass(page, plan, &mut so_far).await?.found;
         let now = self.clock.now();
         let needs_passes = !self.account.pack.pack.conversations.row_shows_news || found.gaps > 0;
-        if found.new > 0 {
-            watch.staleness.caught_up(now);
+        for (conversation, seen) in &so_far.seen {
+            match seen.news {
+                0 => watch.staleness.knows(conversation, seen.newest),
+                _ => watch.staleness.found(conversation, seen.newest, now),
+            }
         }
         let is_first = !watch.has_begun;
         watch.read_all(&so_far.rows, round, needs_passes, &self.settings);
@@ -106,10 +110,11 @@ impl Collector {
             watch.memory.whole_at = Some(begun);
         }
         let was_stale = watch.memory.stale;
-        let suspicion = if found.new > 0 { None } else { watch.staleness.suspicion(now) };
+        let suspicion = watch.staleness.suspicion(now);
+        watch.was_looked_for = watch.is_suspected && round != Round::News;
         watch.is_suspected = false;
         match suspicion {
-            Some(code) if round != Round::News => return self.stale(watch, code).await,
+            Some(code) if round != Round::News || was_stale => return self.stale(watch, code).await,
             // A browser that was started anew has no suspicion of its own yet.
             None if was_stale && found.new == 0 && is_first => return self.stale(watch, Code::StaleQuiet).await,
             _ => {}
@@ -166,7 +171,7 @@ impl Collector {
                     break Next::Read;
                 }
                 Interrupt::Due => {
-                    if let Some(next) = self.look_at_the_clock(watch, &events).await? {
+                    if let Some(next) = self.look_at_the_clock(page, watch, &events).await? {
                         break next;
                     }
                 }
@@ -203,10 +208,13 @@ impl Collector {
                 let Some(conversation) = watch.conversation(&self.account.id, pack, tail.opened.as_deref()) else {
                     return Ok(None);
                 };
+                let window = hash_of(&tail.rows);
                 match self.pass_of(page, Plan::of(Depth::Known)).keep_window(&conversation, tail, appeared_at).await? {
-                    Told::Kept(0) => {}
-                    Told::Kept(_) => return self.stored(watch, &conversation.id).await,
-                    Told::Apart => watch.must_read(&conversation.id),
+                    Told::Kept(seen) if seen.news > 0 => return self.stored(watch, &conversation.id, seen).await,
+                    Told::Kept(seen) => watch.staleness.knows(&conversation.id, seen.newest),
+                    // The same window after a reading says nothing that the reading did not.
+                    Told::Apart if watch.is_new_window(&conversation.id, window) => watch.must_read(&conversation.id),
+                    Told::Apart => {}
                 }
             }
             PageEvent::List(rows) => {
@@ -224,16 +232,24 @@ impl Collector {
     }
 
     /// New messages are in the spool: the account is fed.
-    async fn stored(&self, watch: &mut Watch, conversation: &str) -> Result<Option<Next>, AnyFault> {
-        watch.staleness.stored(conversation, self.clock.now());
+    async fn stored(&self, watch: &mut Watch, conversation: &str, seen: Seen) -> Result<Option<Next>, AnyFault> {
+        watch.staleness.stored(conversation, seen.newest, self.clock.now());
         // What came while it was stale may not have been told.
         Ok(watch.memory.stale.then_some(Next::Round(Round::Sweep)))
     }
 
-    async fn look_at_the_clock(&self, watch: &mut Watch, events: &PageEvents) -> Result<Option<Next>, AnyFault> {
+    async fn look_at_the_clock(
+        &self,
+        page: &dyn SitePage,
+        watch: &mut Watch,
+        events: &PageEvents,
+    ) -> Result<Option<Next>, AnyFault> {
         let now = self.clock.now();
         watch.staleness.answered(events.answers(), now);
         if watch.must_remember() {
+            // A page that hangs tells nothing, and must not pass for one that has nothing to tell.
+            page.wait(Until::List, Duration::ZERO).await?;
+            self.keep_session(page).await;
             let memory = &mut watch.memory;
             memory.habit = watch.staleness.habit().clone();
             if memory.gap_since.is_none() {
@@ -242,7 +258,17 @@ impl Collector {
             self.spool.remember_watch(&self.account.id, memory, None, self.held.epoch).await?;
             self.renew(FRESH).await;
         }
-        match watch.staleness.suspicion(now) {
+        let suspicion = watch.staleness.suspicion(now);
+        // Looked for in time: what a sweep did not find then is not there.
+        if let Some(code) = suspicion.filter(|_| !watch.memory.stale && watch.was_looked_for) {
+            self.stale(watch, code).await?;
+            return Ok(None);
+        }
+        if !watch.staleness.is_late(now) {
+            watch.was_looked_for = false;
+        }
+        let early = watch.staleness.is_late(now).then_some(Code::StaleNews).filter(|_| !watch.was_looked_for);
+        match suspicion.or(early) {
             Some(code) if !watch.memory.stale => {
                 StaleSuspected { account: &self.account.id, code }.emit(&self.counters);
                 watch.is_suspected = true;
@@ -276,12 +302,20 @@ impl Collector {
                 Err(error) => return Err(error.into()),
             }
             watch.opened(&id);
-            if so_far.found.new > 0
-                && let Some(Next::Round(round)) = self.stored(watch, &id).await?
-            {
+            let seen = so_far.seen.remove(&id).unwrap_or_default();
+            if seen.news == 0 {
+                watch.staleness.knows(&id, seen.newest);
+            } else if let Some(Next::Round(round)) = self.stored(watch, &id, seen).await? {
                 next = Some(round);
             }
         }
         Ok(next)
     }
+}
+
+/// A hash of rows, to know the same window again.
+fn hash_of(rows: &[ThreadRow]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    rows.hash(&mut hasher);
+    hasher.finish()
 }

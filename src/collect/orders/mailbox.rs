@@ -122,6 +122,10 @@ impl Mailbox {
     /// Wants this from now on.
     pub(super) fn wish(&self, wish: Wish) {
         let mut inner = self.lock();
+        // To be read once more is noted in the spool; a pause or its end stands in this box only.
+        if wish == Wish::Recollect && inner.wish.is_some() {
+            return;
+        }
         inner.wish = Some(wish);
         if wish == Wish::Pause {
             inner.errand.cancel();

@@ -36,6 +36,7 @@ impl Pass<'_> {
         refuse_doubtful(doubt::of_rows(&resolved))?;
         let messages = resolved.messages.len();
         let seen_from = resolved.messages.first().and_then(|message| message.sent_at);
+        let newest = resolved.messages.iter().filter_map(|message| message.sent_at).max();
         // A reading that ends early is whole all the same if it joins what was once read to its start.
         let meets_known = resolved.messages.first().is_some_and(|first| cursor.joins(&first.key));
         let gap = match history.reach {
@@ -106,7 +107,7 @@ impl Pass<'_> {
         if unreadable > 0 && !is_window {
             RowsLeftOut { account, conversation: key, rows: unreadable }.emit(self.counters);
         }
-        Ok(Read { messages, new: changed.new, revised: changed.revised, gap, is_apart })
+        Ok(Read { messages, new: changed.new, revised: changed.revised, newest, gap, is_apart })
     }
 
     /// How a message came to be found. A sweep finds what watching missed, but for what came while it ran.

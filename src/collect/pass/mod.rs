@@ -1,6 +1,6 @@
 //! One reading of a whole account: the list, then every conversation that may have news.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -82,6 +82,15 @@ pub struct Found {
     pub apart: u64,
 }
 
+/// What a reading saw of one conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Messages that are new or changed.
+    pub news: u64,
+    /// When the newest message was sent, if the page says so: what a row says of this time is stored.
+    pub newest: Option<Timestamp>,
+}
+
 /// A pass as far as it has come: kept when the session ends in its middle.
 #[derive(Debug, Default)]
 pub struct SoFar {
@@ -91,6 +100,8 @@ pub struct SoFar {
     done: HashSet<ConversationKey>,
     /// The conversation list as it was when the pass read it.
     pub rows: Vec<ListRow>,
+    /// What was seen of each conversation that was read, by the site's id.
+    pub seen: HashMap<String, Seen>,
 }
 
 /// Everything that a pass works with.
@@ -150,7 +161,7 @@ impl Pass<'_> {
     pub async fn read_rows(&self, rows: &[ListRow], so_far: &mut SoFar, steps: &mut Pace) -> Result<(), CollectError> {
         let pack = &self.account.pack.pack;
         let total = rows.len();
-        let SoFar { found, done, .. } = so_far;
+        let SoFar { found, done, seen, .. } = so_far;
         let mut conversations = Pace::new(pack.pace.between_conversations);
         let mut failures = 0;
         let mut unreadable = None;
@@ -170,6 +181,7 @@ impl Pass<'_> {
                     failures = 0;
                     done.insert(conversation.key);
                     found.read += 1;
+                    seen.insert(conversation.id.clone(), read.seen());
                     found.new += read.new;
                     found.revised += read.revised;
                     found.gaps += u64::from(read.gap.is_some());
@@ -318,8 +330,15 @@ struct Read {
     messages: usize,
     new: u64,
     revised: u64,
+    newest: Option<Timestamp>,
     gap: Option<GapReason>,
     is_apart: bool,
+}
+
+impl Read {
+    const fn seen(&self) -> Seen {
+        Seen { news: self.new + self.revised, newest: self.newest }
+    }
 }
 
 /// A hash of a list entry: changes when anything in it changes.

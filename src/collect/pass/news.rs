@@ -4,11 +4,11 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Pass;
+use super::{Pass, Seen};
 use crate::collect::error::CollectError;
 use crate::collect::history::{History, Reach};
 use crate::collect::resolve::{Begin, Reader};
-use crate::collect::verdict;
+use crate::collect::verdict::{self, Drift};
 use crate::domain::conversation::ConversationRef;
 use crate::ports::page::ThreadReading;
 use crate::selectors::moment::Frame;
@@ -21,8 +21,8 @@ const CLOCK_TRUST: SignedDuration = SignedDuration::from_secs(10);
 /// What became of a window that the page told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// It is in the spool, so many new and changed messages; 0 if all was known.
-    Kept(u64),
+    /// It is in the spool; no news if all was known.
+    Kept(Seen),
     /// It does not join what is known, or does not look as it should: the conversation must be read.
     Apart,
 }
@@ -56,7 +56,9 @@ impl Pass<'_> {
         let joins = resolved.messages.first().is_some_and(|first| cursor.messages.contains_key(&first.key));
         // Whether a gap that another one noted is closed is for a reading to say, not for a window.
         let is_foreign = cursor.recalled.as_ref().is_some_and(|recalled| !recalled.gaps.is_empty());
-        if !joins || is_foreign || !verdict::drifts(pack, &matches).is_empty() {
+        // A fallback reads as well as the first choice.
+        let is_amiss = verdict::drifts(pack, &matches).iter().any(|drift| matches!(drift, Drift::Missing { .. }));
+        if !joins || is_foreign || is_amiss {
             return Ok(Told::Apart);
         }
         let history = History { rows, matches, reach: Reach::Window };
@@ -65,10 +67,11 @@ impl Pass<'_> {
             Err(CollectError::LayoutBroken { .. }) => return Ok(Told::Apart),
             read => read?,
         };
-        let messages = read.new + read.revised;
-        if messages > 0 {
+        let seen = read.seen();
+        if seen.news > 0 {
+            let messages = seen.news;
             NewsTold { account: &self.account.id, conversation: conversation.key, messages }.emit(self.counters);
         }
-        Ok(Told::Kept(messages))
+        Ok(Told::Kept(seen))
     }
 }

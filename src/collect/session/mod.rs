@@ -114,6 +114,8 @@ pub struct AccountSession {
     kept: Mutex<Option<SessionState>>,
     is_logged_in: AtomicBool,
     is_lost: AtomicBool,
+    /// Of a page on which something is only tried: what comes of it must not replace what is kept.
+    is_trial: AtomicBool,
 }
 
 impl AccountSession {
@@ -125,12 +127,19 @@ impl AccountSession {
             kept: Mutex::new(None),
             is_logged_in: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
+            is_trial: AtomicBool::new(false),
         }
     }
 
-    /// The same account's session for another page beside this one: what the vault holds.
-    pub fn beside(&self) -> Self {
-        Self::new(self.vault.clone(), self.account.clone())
+    /// The same account's session for a trial: it begins with what the vault holds, and changes nothing there
+    /// before the trial is [believed](Self::believe).
+    pub fn for_trial(&self) -> Self {
+        Self { is_trial: AtomicBool::new(true), ..Self::new(self.vault.clone(), self.account.clone()) }
+    }
+
+    /// The trial went well: what it is logged in with is the account's from now on.
+    pub fn believe(&self) {
+        self.is_trial.store(false, Ordering::Relaxed);
     }
 
     /// What was kept, read from the disk.
@@ -149,7 +158,8 @@ impl AccountSession {
     /// # Errors
     /// As [`Vault::save`].
     pub async fn save(&self, session: SessionState) -> Result<(), VaultError> {
-        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&session) {
+        let is_kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&session);
+        if is_kept || self.is_trial.load(Ordering::Relaxed) {
             return Ok(());
         }
         let (account, saved) = (self.account.clone(), session.clone());
@@ -165,6 +175,9 @@ impl AccountSession {
     pub async fn forget(&self) -> Result<(), VaultError> {
         self.is_logged_in.store(false, Ordering::Relaxed);
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if self.is_trial.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let account = self.account.clone();
         self.on_disk(move |vault| vault.forget(&account)).await
     }

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{AccountReport, StatusReport};
 use super::{LONGEST_REQUEST, Reply, Request};
-use crate::domain::AccountId;
+use crate::domain::{AccountId, AccountStatus};
+use crate::fault::Code;
 use crate::lifecycle::SocketPlace;
 use crate::ports::control::{Order, Orders};
 use crate::web::headline::judge;
@@ -141,7 +142,12 @@ impl Control {
         let survey = self.observer.look().await;
         let judgement = judge(&survey);
         let accounts = survey.accounts.as_ref().ok();
-        let is_heard = |id: &AccountId| accounts.is_none_or(|known| known.iter().any(|status| status.account == *id));
+        let started = self.observer.state.started;
+        // What was told before this start is no word from this life.
+        let is_old = |status: &AccountStatus| status.code == Some(Code::Stopped) && status.since < started;
+        let is_heard = |id: &AccountId| {
+            accounts.is_none_or(|known| known.iter().any(|status| status.account == *id && !is_old(status)))
+        };
         StatusReport {
             version: self.observer.state.version.to_owned(),
             started_at: self.observer.state.started,
@@ -161,6 +167,6 @@ fn late() -> Reply {
 }
 
 fn refused(sentence: &str) -> Reply {
-    let code = crate::fault::Code::OrderRefused;
+    let code = Code::OrderRefused;
     Reply::Refused { code: code.to_string(), sentence: sentence.to_owned(), action: code.action().to_owned() }
 }
