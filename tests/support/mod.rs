@@ -133,8 +133,8 @@ impl Place {
     #[must_use]
     pub fn with_pack(self, pack: &str) -> Self {
         let folder = self.folder.path().join("packs");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("demo.toml"), pack).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("demo.toml"), pack).unwrap();
         self.with("CHATFERRY_SELECTORS_DIR", folder.display().to_string())
     }
 
