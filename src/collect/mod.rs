@@ -47,6 +47,7 @@ pub mod resolve;
 pub mod session;
 pub mod spool;
 pub mod staleness;
+mod steady;
 pub mod tenure;
 pub mod trial;
 pub mod verdict;

@@ -34,11 +34,11 @@ impl Collector {
     /// Passes and watches with one browser, until a fault or the stop. What ends it is a gap from then on.
     pub(super) async fn watch(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
         let memory = self.recall_watch().await?;
-        let mut watch = Watch::new(memory, &self.settings, self.clock.now());
+        let mut watch = Watch::new(memory, &self.settings, self.steady());
         let outcome = self.rounds(page, &mut watch).await;
         let memory = &mut watch.memory;
         if watch.has_begun {
-            memory.watched_until = Some(memory.watched_until.map_or(self.clock.now(), |at| at.max(self.clock.now())));
+            memory.watched_until = Some(self.clock.now());
             memory.habit = watch.staleness.habit().clone();
             self.spool.remember_watch(&self.account.id, memory, None, self.held.epoch).await?;
             if outcome.is_err() && !self.is_over() {
@@ -46,6 +46,11 @@ impl Collector {
             }
         }
         outcome
+    }
+
+    /// What staleness is measured by: a clock that was set must not make an account look stale, or well.
+    fn steady(&self) -> Timestamp {
+        self.memory.steady(self.clock.now())
     }
 
     async fn rounds(&self, page: &dyn SitePage, watch: &mut Watch) -> Result<(), AnyFault> {
@@ -94,7 +99,7 @@ impl Collector {
         let sweep_since = (round != Round::News).then_some(begun);
         let plan = Plan { depth: round.depth(), since, sweep_since };
         let found = self.pass(page, plan, &mut so_far).await?.found;
-        let now = self.clock.now();
+        let now = self.steady();
         let needs_passes = !self.account.pack.pack.conversations.row_shows_news || found.gaps > 0;
         if found.new > 0 {
             watch.staleness.caught_up(now);
@@ -210,12 +215,12 @@ impl Collector {
                 }
             }
             PageEvent::List(rows) => {
-                let now = self.clock.now();
+                let now = self.steady();
                 rows.into_iter().for_each(|row| watch.row(row, now));
             }
             PageEvent::Markers(_) => return Ok(watch.markers()),
             PageEvent::Lagged => {
-                let now = self.clock.now();
+                let now = self.steady();
                 page.list().await?.rows.into_iter().for_each(|row| watch.row(row, now));
                 watch.must_read_open();
             }
@@ -225,19 +230,19 @@ impl Collector {
 
     /// New messages are in the spool: the account is fed.
     async fn stored(&self, watch: &mut Watch, conversation: &str) -> Result<Option<Next>, AnyFault> {
-        watch.staleness.stored(conversation, self.clock.now());
+        watch.staleness.stored(conversation, self.steady());
         // What came while it was stale may not have been told.
         Ok(watch.memory.stale.then_some(Next::Round(Round::Sweep)))
     }
 
     async fn look_at_the_clock(&self, watch: &mut Watch, events: &PageEvents) -> Result<Option<Next>, AnyFault> {
-        let now = self.clock.now();
+        let now = self.steady();
         watch.staleness.answered(events.answers(), now);
         if watch.must_remember() {
             let memory = &mut watch.memory;
             memory.habit = watch.staleness.habit().clone();
             if memory.gap_since.is_none() {
-                memory.watched_until = Some(now);
+                memory.watched_until = Some(self.clock.now());
             }
             self.spool.remember_watch(&self.account.id, memory, None, self.held.epoch).await?;
             self.renew(FRESH).await;
@@ -254,7 +259,7 @@ impl Collector {
             }
             _ => {}
         }
-        Ok(watch.due_now(now))
+        Ok(watch.due_now(self.clock.now()))
     }
 
     /// Opens and reads the conversations that are due, one after the other at the pack's pace. A pass takes
