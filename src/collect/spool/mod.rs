@@ -7,12 +7,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 mod account;
 mod capture;
@@ -25,7 +27,7 @@ pub use parks::Tried;
 pub use watching::WatchMemory;
 
 use super::error::CollectError;
-use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
+use crate::domain::{AccountId, ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
 use crate::fault::AnyFault;
 use crate::ports::{Backlog, Outgoing};
 use crate::sqlite::{Database, SqliteError};
@@ -37,6 +39,8 @@ pub struct Spool {
     /// Count what would be kept, and keep nothing.
     dry_run: bool,
     would_publish: AtomicU64,
+    /// Logins of this process, by the monotonic clock.
+    logins: Mutex<HashMap<AccountId, Vec<Instant>>>,
     /// Wakes the relay.
     pub news: Notify,
 }
@@ -49,7 +53,7 @@ impl Spool {
     /// Those of an embedded database file: damaged, full, not ours.
     pub fn open(data_dir: &Path, dry_run: bool) -> Result<Self, CollectError> {
         let db = Database::open(&data_dir.join("spool.db"), schema::MIGRATIONS)?;
-        Ok(Self { db, dry_run, would_publish: AtomicU64::new(0), news: Notify::new() })
+        Ok(Self { db, dry_run, would_publish: AtomicU64::new(0), logins: Mutex::default(), news: Notify::new() })
     }
 
     /// How many events a dry run would have published.
