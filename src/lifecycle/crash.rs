@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::LifecycleError;
+use super::room::FREE_IN;
 
 /// The variable that names where the process dies.
 const CRASH_AT: &str = "CHATFERRY_CRASH_AT";
@@ -101,20 +102,23 @@ impl Appointment {
     }
 }
 
-/// Looks at both variables once, at start-up.
+/// Looks at these variables, and at that of [`super::room`], once, at start-up.
 ///
 /// # Errors
 /// Permanent (`config-invalid`) if one names an unknown point or no count, or if this is a release build.
 pub fn check_crash_points() -> Result<(), LifecycleError> {
     Appointment::load(CRASH_AT)?;
     Appointment::load(KILL_BROWSER_AT)?;
-    match std::env::var(POISON) {
-        Ok(value) if cfg!(not(debug_assertions)) => {
-            let problem = "this is a release build, in which nothing can be made to die".to_owned();
-            Err(LifecycleError::CrashPoint { variable: POISON, value, problem })
+    for variable in [POISON, FREE_IN] {
+        if cfg!(not(debug_assertions))
+            && let Some(value) = std::env::var_os(variable)
+        {
+            let problem = "this is a release build, in which no trouble can be made".to_owned();
+            let value = value.to_string_lossy().into_owned();
+            return Err(LifecycleError::CrashPoint { variable, value, problem });
         }
-        Ok(_) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
 /// One variable and how often its point was passed.

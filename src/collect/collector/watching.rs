@@ -236,6 +236,7 @@ impl Collector {
     }
 
     async fn look_at_the_clock(&self, watch: &mut Watch, events: &PageEvents) -> Result<Option<Next>, AnyFault> {
+        self.spool.refuse_full()?;
         let now = self.steady();
         watch.staleness.answered(events.answers(), now);
         if watch.must_remember() {

@@ -1,0 +1,108 @@
+//! The wall clock is set while the daemon runs: a day ahead and a day back (F34). Monotonic time goes on as it
+//! did, as on a machine whose clock a person or NTP sets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chatferry::demo::Site;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::healing::{assert_heals, tiny_site};
+use crate::serving::Serving;
+use crate::support::Place;
+use crate::support::processes::{Browsers, all, turn};
+
+/// The library of the Debian package faketime for programs with threads.
+fn faketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
+    let found = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
+    found.expect("libfaketime is missing: apt-get install faketime")
+}
+
+/// Sets the clock of whoever looks at the file so far from the true one. Whole or not at all: half a number
+/// would be another time.
+fn set(clock: &Path, offset: &str) {
+    let new = clock.with_extension("new");
+    fs::write(&new, format!("{offset}\n")).unwrap();
+    fs::rename(&new, clock).unwrap();
+}
+
+/// What the daemon says that it is.
+async fn hours_ahead(daemon: &Serving) -> i64 {
+    let (_, body) = daemon.get("/api/v1/status").await.unwrap();
+    let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let said: Timestamp = status["at"].as_str().expect("the status says when it was made").parse().unwrap();
+    Timestamp::now().duration_until(said).as_hours()
+}
+
+async fn jumps(first: &str, hours: i64) {
+    let _turn = turn().await;
+    let site = Site::start(tiny_site()).await.unwrap();
+    let place = Place::for_site(&site);
+    let clock = place.folder().join("clock");
+    set(&clock, "+0");
+    let mut place = place
+        .with("LD_PRELOAD", faketime().display().to_string())
+        .with("FAKETIME_TIMESTAMP_FILE", clock.display().to_string())
+        .with("FAKETIME_NO_CACHE", "1")
+        .with("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .with("DONT_FAKE_MONOTONIC", "1")
+        .with("CHATFERRY_STALE_AFTER", "30s")
+        .with("CHATFERRY_ANALYSIS_QUIET", "1s")
+        .with("CHATFERRY_LOGIN_BUDGET", "2/30m")
+        .with("LOG_LEVEL", "debug");
+    let browsers = Browsers::of(&place);
+    let daemon = Serving::start(&mut place).await;
+    daemon.caught_up(&site).await;
+    daemon.state("live", None).await;
+    assert_eq!(hours_ahead(&daemon).await, 0);
+    let faked: Vec<i32> = all()
+        .into_iter()
+        .filter(|process| process.environment().contains(&format!("FAKETIME_TIMESTAMP_FILE={}", clock.display())))
+        .map(|process| process.pid)
+        .collect();
+    assert_eq!(faked, [daemon.pid()], "the browser keeps the true time, as the site does");
+
+    let conversation = site.truth()[0].conversation_id.clone();
+    for (n, (offset, expected)) in [(first, hours), ("+0", 0)].into_iter().enumerate() {
+        set(&clock, offset);
+        assert!((hours_ahead(&daemon).await - expected).abs() <= 1, "the clock was not set");
+        for m in 0..3 {
+            site.say(&conversation, None, &format!("after jump {n}.{m}")).unwrap();
+            daemon.caught_up(&site).await;
+        }
+        let last = site.truth().into_iter().rfind(|message| message.text == format!("after jump {n}.1")).unwrap();
+        site.edit(&last.native_id, &format!("after jump {n}.1, edited")).unwrap();
+        site.say(&conversation, None, &format!("after jump {n}.3")).unwrap();
+        daemon.caught_up(&site).await;
+        daemon
+            .until("the state is believed", |status| {
+                let account = &status["accounts"][0];
+                let until: Option<Timestamp> = account["expires_at"].as_str().and_then(|at| at.parse().ok());
+                let now = Timestamp::now() + SignedDuration::from_hours(expected);
+                account["state"] == "live" && until.is_none_or(|until| until > now)
+            })
+            .await;
+    }
+    let ended = daemon.stop().await;
+    let log = || ended.log.join("\n");
+    for word in ["stale", "parked", "gap recorded", "taken elsewhere"] {
+        assert_eq!(ended.count(&[word]), 0, "{word}:\n{}", log());
+    }
+    assert_eq!(ended.count(&["browser started"]), 1, "it goes on as it was\n{}", log());
+    for name in ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE"] {
+        place.unset(name);
+    }
+    assert_heals(&site, &place, &browsers, 0).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_day_ahead_and_back_loses_nothing() {
+    jumps("+1d", 24).await;
+}
+
+#[tokio::test]
+async fn a_day_back_and_ahead_loses_nothing() {
+    jumps("-1d", -24).await;
+}
