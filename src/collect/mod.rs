@@ -47,7 +47,6 @@ pub mod resolve;
 pub mod session;
 pub mod spool;
 pub mod staleness;
-mod steady;
 pub mod tenure;
 pub mod trial;
 pub mod verdict;

@@ -13,6 +13,9 @@ use crate::serving::Serving;
 use crate::support::Place;
 use crate::support::processes::{Browsers, all, turn};
 
+/// A few more than the intervals from which on a silence can be unusual.
+const HABIT: usize = 24;
+
 /// The library of the Debian package faketime for programs with threads.
 fn faketime() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
@@ -68,9 +71,20 @@ async fn jumps(first: &str, hours: i64) {
     assert_eq!(faked, [daemon.pid()], "the browser keeps the true time, as the site does");
 
     let conversation = site.truth()[0].conversation_id.clone();
+    // What a silence is measured by: as many messages as make a habit.
+    for n in 0..HABIT {
+        site.say(&conversation, None, &format!("before the jumps {n}")).unwrap();
+        daemon.caught_up(&site).await;
+    }
     for (n, (offset, expected)) in [(first, hours), ("+0", 0)].into_iter().enumerate() {
         set(&clock, offset);
         is_ahead(&daemon, expected).await;
+        // Renewed after the jump; out of date for so long, at most.
+        let is_believed = |status: &Value| {
+            let account = &status["accounts"][0];
+            account["state"] == "live" && account["out_of_date"] == false
+        };
+        daemon.until("the state is believed", is_believed).await;
         for m in 0..3 {
             site.say(&conversation, None, &format!("after jump {n}.{m}")).unwrap();
             daemon.caught_up(&site).await;
@@ -79,11 +93,6 @@ async fn jumps(first: &str, hours: i64) {
         site.edit(&last.native_id, &format!("after jump {n}.1, edited")).unwrap();
         site.say(&conversation, None, &format!("after jump {n}.3")).unwrap();
         daemon.caught_up(&site).await;
-        let is_believed = |status: &Value| {
-            let account = &status["accounts"][0];
-            account["state"] == "live" && account["out_of_date"] == false
-        };
-        daemon.until("the state is believed", is_believed).await;
     }
     let ended = daemon.stop().await;
     let log = || ended.log.join("\n");

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::Timestamp;
 
 use crate::collect::flaps::Flaps;
-use crate::collect::steady::Steady;
 use crate::fault::Code;
+use crate::ports::Steady;
 
 /// So often in a row a page must be broken before that is more than a hiccup.
 pub const MISSES: u32 = 3;
