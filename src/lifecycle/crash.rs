@@ -4,6 +4,7 @@
 //! it gets there, so that nothing is tidied up: no destructor runs, no buffer is flushed, as with a power
 //! cut. `CHATFERRY_KILL_BROWSER_AT` has the same form and only answers true to [`browser_kill_point`].
 //! `CHATFERRY_POISON=<event id>` makes one event deadly to whoever takes it in hand (F15).
+//! `CHATFERRY_DISK_FREE_IN=<file>` makes the disk as full as the number in that file says (F33).
 //! All exist in builds with debug assertions; in a release build the points are empty and the variables
 //! are refused, so that nobody believes in a test that tests nothing.
 
@@ -13,10 +14,11 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::LifecycleError;
-use super::room::FREE_IN;
 
 /// The variable that names where the process dies.
 const CRASH_AT: &str = "CHATFERRY_CRASH_AT";
+/// The variable that names a file with the free bytes of the disk.
+const FREE_IN: &str = "CHATFERRY_DISK_FREE_IN";
 /// The variable that names the event that nobody survives.
 const POISON: &str = "CHATFERRY_POISON";
 /// The variable that names where the browser dies.
@@ -102,7 +104,7 @@ impl Appointment {
     }
 }
 
-/// Looks at these variables, and at that of [`super::room`], once, at start-up.
+/// Looks at these variables once, at start-up.
 ///
 /// # Errors
 /// Permanent (`config-invalid`) if one names an unknown point or no count, or if this is a release build.
@@ -169,6 +171,20 @@ pub fn poison_point(id: impl std::fmt::Display) {
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn poison_point(_: impl std::fmt::Display) {}
+
+/// The free bytes of the disk that the file in `CHATFERRY_DISK_FREE_IN` tells, if it is there; the disk's own
+/// count in a release build.
+#[cfg(debug_assertions)]
+pub(super) fn free_bytes_told() -> Option<u64> {
+    std::fs::read_to_string(std::env::var_os(FREE_IN)?).ok()?.trim().parse().ok()
+}
+
+/// The free bytes of the disk that the file in `CHATFERRY_DISK_FREE_IN` tells, if it is there; the disk's own
+/// count in a release build.
+#[cfg(not(debug_assertions))]
+pub(super) const fn free_bytes_told() -> Option<u64> {
+    None
+}
 
 /// True if `CHATFERRY_KILL_BROWSER_AT` names this point: the caller then kills its own browser. Always
 /// false in a release build.

@@ -9,8 +9,8 @@
 use std::io;
 use std::path::Path;
 
-/// The variable that names the file.
-pub(super) const FREE_IN: &str = "CHATFERRY_DISK_FREE_IN";
+use super::crash::free_bytes_told;
+
 /// The part of a disk that must stay free: a twentieth …
 const PART: u64 = 20;
 /// … but never more than this, however large the disk is.
@@ -33,7 +33,7 @@ impl Room {
     pub fn of(folder: &Path) -> io::Result<Self> {
         let disk = rustix::fs::statvfs(folder)?;
         let block = disk.f_frsize;
-        let free = told().unwrap_or_else(|| disk.f_bavail.saturating_mul(block));
+        let free = free_bytes_told().unwrap_or_else(|| disk.f_bavail.saturating_mul(block));
         Ok(Self { free, floor: floor(disk.f_blocks.saturating_mul(block)) })
     }
 
@@ -46,16 +46,6 @@ impl Room {
 const fn floor(total: u64) -> u64 {
     let part = total / PART;
     if part < MOST { part } else { MOST }
-}
-
-#[cfg(debug_assertions)]
-fn told() -> Option<u64> {
-    std::fs::read_to_string(std::env::var_os(FREE_IN)?).ok()?.trim().parse().ok()
-}
-
-#[cfg(not(debug_assertions))]
-const fn told() -> Option<u64> {
-    None
 }
 
 #[cfg(test)]
