@@ -6,12 +6,16 @@ mod support;
 
 #[path = "faults/browser.rs"]
 mod browser;
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/crash.rs"]
 mod crash;
 #[path = "faults/daemon.rs"]
 mod daemon;
 #[path = "faults/damage.rs"]
 mod damage;
+#[path = "faults/disk.rs"]
+mod disk;
 #[path = "faults/healing.rs"]
 mod healing;
 #[path = "faults/network.rs"]
@@ -22,3 +26,5 @@ mod outside;
 mod pool;
 #[path = "faults/relay.rs"]
 mod relay;
+#[path = "faults/serving.rs"]
+mod serving;

@@ -47,6 +47,11 @@ need_chromium() {
   need_packages chromium fonts-dejavu-core fonts-noto-color-emoji
 }
 
+# need_faketime : a test sets the clock of a running daemon, and of nothing else.
+need_faketime() {
+  compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || need_packages faketime
+}
+
 # need_openssl : the tests make a certificate that nobody vouches for.
 need_openssl() {
   command -v openssl >/dev/null || need_packages openssl

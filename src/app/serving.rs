@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{App, VERSION};
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
-use crate::lifecycle::{LifecycleError, data_dir};
+use crate::lifecycle::{LifecycleError, Room, data_dir};
 use crate::mirror::google;
 use crate::telemetry::Occurrence;
 use crate::telemetry::occurrences::HttpListening;
@@ -45,9 +45,17 @@ impl App {
 
     fn web_state(&self) -> WebState {
         let path = self.data_dir.path().to_owned();
+        let counters = self.counters.clone();
         let unusable = move || {
-            data_dir::check_writable(&path)
-                .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
+            let broken = |source| LifecycleError::DataDir { path: path.clone(), source };
+            let room = Room::of(&path).map_err(broken)?;
+            counters.disk_has(room.free);
+            data_dir::check_writable(&path).map_err(broken)?;
+            if room.is_short() {
+                let (free, floor) = (room.free, room.floor);
+                return Err(LifecycleError::DiskFull { path: path.clone(), free, floor }.into());
+            }
+            Ok(())
         };
         WebState {
             store: self.store.clone(),

@@ -138,6 +138,11 @@ impl BrowserError {
     }
 }
 
+/// True if it is for want of space or quota.
+fn is_full(source: &std::io::Error) -> bool {
+    matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
 /// The ways in which Chromium says that a document, and our world in it, is no more.
 fn is_context_lost(message: &str) -> bool {
     [
@@ -154,6 +159,7 @@ fn is_context_lost(message: &str) -> bool {
 impl Fault for BrowserError {
     fn class(&self) -> Class {
         match self {
+            Self::Profile { source, .. } if is_full(source) => Class::RETRY,
             Self::Missing { .. }
             | Self::NotStarted { .. }
             | Self::Profile { .. }
@@ -191,6 +197,7 @@ impl Fault for BrowserError {
         match self {
             Self::Missing { .. } => Code::ChromiumMissing,
             Self::NotStarted { .. } => Code::ChromiumFailed,
+            Self::Profile { source, .. } if is_full(source) => Code::DiskFull,
             Self::Profile { .. } => Code::DataDirUnusable,
             Self::Sandbox { .. } => Code::SandboxUnavailable,
             Self::Gone { .. } => Code::BrowserGone,
@@ -202,5 +209,20 @@ impl Fault for BrowserError {
             Self::Selector { .. } => Code::LayoutBroken,
             Self::Protocol { .. } => Code::BrowserProtocol,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_parks_nobody() {
+        let fault = |kind: std::io::ErrorKind| {
+            let fault = BrowserError::Profile { path: "x".into(), source: kind.into() };
+            (fault.code(), fault.class())
+        };
+        assert_eq!(fault(std::io::ErrorKind::StorageFull), (Code::DiskFull, Class::RETRY));
+        assert_eq!(fault(std::io::ErrorKind::PermissionDenied), (Code::DataDirUnusable, Class::Permanent));
     }
 }

@@ -134,6 +134,14 @@ pub enum CollectError {
         /// Why, in the words of that time.
         sentence: String,
     },
+    /// So little of the disk is free that nothing more may be collected.
+    #[error("the disk is full: {free} bytes are free, {floor} must be")]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be.
+        floor: u64,
+    },
     /// A stop was asked for.
     #[error("stopped in the middle of a pass")]
     Stopped,
@@ -186,6 +194,7 @@ impl Fault for CollectError {
             | Self::NotRendered { .. }
             | Self::ListTooLong { .. }
             | Self::HeldElsewhere { .. }
+            | Self::DiskFull { .. }
             | Self::Stopped => Class::RETRY,
             Self::Spool(error) => error.class(),
             Self::Port(fault) => fault.class(),
@@ -195,6 +204,7 @@ impl Fault for CollectError {
     fn scope(&self) -> Scope {
         match self {
             Self::LayoutBroken { .. } => Scope::Site,
+            Self::DiskFull { .. } => Scope::Process,
             Self::Spool(error) => error.scope(),
             Self::Port(fault) => fault.scope(),
             Self::TermsNotAcknowledged { .. }
@@ -235,6 +245,7 @@ impl Fault for CollectError {
             Self::HeldElsewhere { .. } => Code::AccountHeld,
             Self::NotRendered { .. } | Self::ListTooLong { .. } => Code::PageNotRendered,
             Self::LayoutBroken { .. } => Code::LayoutBroken,
+            Self::DiskFull { .. } => Code::DiskFull,
             Self::Stopped => Code::Stopped,
             Self::Spool(error) => error.code(),
             Self::Envelope(_) => Code::Internal,

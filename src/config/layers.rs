@@ -15,8 +15,11 @@ use super::table::{self, Setting};
 use super::{Origin, Place, Problem, Sources, secret};
 
 /// Variables that only builds for tests read (see `lifecycle`): in a release they are unknown.
-const TEST_VARIABLES: &[&str] =
-    if cfg!(debug_assertions) { &["CHATFERRY_CRASH_AT", "CHATFERRY_KILL_BROWSER_AT", "CHATFERRY_POISON"] } else { &[] };
+const TEST_VARIABLES: &[&str] = if cfg!(debug_assertions) {
+    &["CHATFERRY_CRASH_AT", "CHATFERRY_KILL_BROWSER_AT", "CHATFERRY_POISON", "CHATFERRY_DISK_FREE_IN"]
+} else {
+    &[]
+};
 
 /// A value and where it stands.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! A request is published before the store is told of it: a crash between the two publishes the same
 //! event again, under the same id, and that costs nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ use crate::domain::event::AnalysisRequested;
 use crate::domain::{Envelope, Event};
 use crate::fault::{AnyFault, Class};
 use crate::lifecycle::{CrashPoint, Lifecycle, crash_point};
-use crate::ports::{Bus, Clock, DueConversation, Store};
+use crate::ports::{Bus, Clock, DueConversation, Steady, Store};
 use crate::resilience::RetrySchedule;
 use crate::telemetry::occurrences::{AnalysisDue, ConsumerBackedOff, StoppedOverFault};
 use crate::telemetry::{Counters, Occurrence};
@@ -28,6 +28,9 @@ const LIMIT: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 const SETBACKS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(30));
+
+/// A clock that is behind by more than this was set back. Less is left to the waits themselves.
+const SET_BACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// How far ahead [`Scheduler::flush`] looks: further than any due time (`max_wait` is minutes).
 const FAR: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -42,6 +45,8 @@ pub struct Scheduler {
     look_every: Duration,
     /// One round at a time: [`Scheduler::flush`] is called beside the running task.
     round: Mutex<()>,
+    /// The time of the last look, and what has passed since.
+    looked: std::sync::Mutex<Steady>,
     counters: Arc<Counters>,
 }
 
@@ -56,7 +61,18 @@ impl Scheduler {
         counters: Arc<Counters>,
     ) -> Self {
         let prompt_version = prompt_version.into();
-        Self { store, bus, clock, news, prompt_version, look_every: LOOK_EVERY, round: Mutex::new(()), counters }
+        let looked = std::sync::Mutex::new(Steady::beginning(clock.now()));
+        Self {
+            store,
+            bus,
+            clock,
+            news,
+            prompt_version,
+            look_every: LOOK_EVERY,
+            round: Mutex::new(()),
+            looked,
+            counters,
+        }
     }
 
     /// The same with another longest wait without a look.
@@ -117,10 +133,19 @@ impl Scheduler {
 
     /// Requests what is due now; how long until the next look.
     pub(super) async fn look(&self) -> Result<Duration, AnyFault> {
-        self.request_due(self.clock.now()).await?;
+        let now = self.clock.now();
+        let is_set_back = self.looked().now().duration_since(now) > SET_BACK;
+        // What was put off by the clock of then would wait until that time comes again, a day perhaps.
+        let horizon = if is_set_back { now.saturating_add(FAR).unwrap_or(Timestamp::MAX) } else { now };
+        self.request_due(horizon).await?;
+        *self.looked() = Steady::beginning(now);
         let Some(next) = self.store.next_due().await? else { return Ok(self.look_every) };
         let wait = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
         Ok(wait.min(self.look_every))
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Steady> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn request_due(&self, horizon: Timestamp) -> Result<usize, AnyFault> {

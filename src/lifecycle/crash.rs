@@ -4,6 +4,7 @@
 //! it gets there, so that nothing is tidied up: no destructor runs, no buffer is flushed, as with a power
 //! cut. `CHATFERRY_KILL_BROWSER_AT` has the same form and only answers true to [`browser_kill_point`].
 //! `CHATFERRY_POISON=<event id>` makes one event deadly to whoever takes it in hand (F15).
+//! `CHATFERRY_DISK_FREE_IN=<file>` makes the disk as full as the number in that file says (F33).
 //! All exist in builds with debug assertions; in a release build the points are empty and the variables
 //! are refused, so that nobody believes in a test that tests nothing.
 
@@ -16,6 +17,8 @@ use super::error::LifecycleError;
 
 /// The variable that names where the process dies.
 const CRASH_AT: &str = "CHATFERRY_CRASH_AT";
+/// The variable that names a file with the free bytes of the disk.
+const FREE_IN: &str = "CHATFERRY_DISK_FREE_IN";
 /// The variable that names the event that nobody survives.
 const POISON: &str = "CHATFERRY_POISON";
 /// The variable that names where the browser dies.
@@ -101,20 +104,23 @@ impl Appointment {
     }
 }
 
-/// Looks at both variables once, at start-up.
+/// Looks at these variables once, at start-up.
 ///
 /// # Errors
 /// Permanent (`config-invalid`) if one names an unknown point or no count, or if this is a release build.
 pub fn check_crash_points() -> Result<(), LifecycleError> {
     Appointment::load(CRASH_AT)?;
     Appointment::load(KILL_BROWSER_AT)?;
-    match std::env::var(POISON) {
-        Ok(value) if cfg!(not(debug_assertions)) => {
-            let problem = "this is a release build, in which nothing can be made to die".to_owned();
-            Err(LifecycleError::CrashPoint { variable: POISON, value, problem })
+    for variable in [POISON, FREE_IN] {
+        if cfg!(not(debug_assertions))
+            && let Some(value) = std::env::var_os(variable)
+        {
+            let problem = "this is a release build, in which no trouble can be made".to_owned();
+            let value = value.to_string_lossy().into_owned();
+            return Err(LifecycleError::CrashPoint { variable, value, problem });
         }
-        Ok(_) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
 /// One variable and how often its point was passed.
@@ -165,6 +171,20 @@ pub fn poison_point(id: impl std::fmt::Display) {
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn poison_point(_: impl std::fmt::Display) {}
+
+/// The free bytes of the disk that the file in `CHATFERRY_DISK_FREE_IN` tells, if it is there; the disk's own
+/// count in a release build.
+#[cfg(debug_assertions)]
+pub(super) fn free_bytes_told() -> Option<u64> {
+    std::fs::read_to_string(std::env::var_os(FREE_IN)?).ok()?.trim().parse().ok()
+}
+
+/// The free bytes of the disk that the file in `CHATFERRY_DISK_FREE_IN` tells, if it is there; the disk's own
+/// count in a release build.
+#[cfg(not(debug_assertions))]
+pub(super) const fn free_bytes_told() -> Option<u64> {
+    None
+}
 
 /// True if `CHATFERRY_KILL_BROWSER_AT` names this point: the caller then kills its own browser. Always
 /// false in a release build.

@@ -29,6 +29,16 @@ pub enum LifecycleError {
         #[source]
         source: std::io::Error,
     },
+    /// So little is free that nothing more may be collected.
+    #[error("the disk of the data directory {} is full: {free} bytes are free, {floor} must be", path.display())]
+    DiskFull {
+        /// Which one.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be.
+        floor: u64,
+    },
     /// There is no database yet where one is to be read.
     #[error("nothing has been collected into the data directory {} yet", path.display())]
     NothingThere {
@@ -46,10 +56,11 @@ pub enum LifecycleError {
 impl Fault for LifecycleError {
     fn class(&self) -> Class {
         match self {
+            Self::DataDir { source, .. } if is_full(source) => Class::RETRY,
             Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::NothingThere { .. } => {
                 Class::Permanent
             }
-            Self::DataDirLocked { .. } => Class::RETRY,
+            Self::DataDirLocked { .. } | Self::DiskFull { .. } => Class::RETRY,
         }
     }
 
@@ -59,6 +70,7 @@ impl Fault for LifecycleError {
             | Self::Signals(_)
             | Self::DataDir { .. }
             | Self::NothingThere { .. }
+            | Self::DiskFull { .. }
             | Self::DataDirLocked { .. } => Scope::Process,
         }
     }
@@ -67,6 +79,8 @@ impl Fault for LifecycleError {
         match self {
             Self::CrashPoint { .. } => Code::ConfigInvalid,
             Self::Signals(_) => Code::Internal,
+            Self::DiskFull { .. } => Code::DiskFull,
+            Self::DataDir { source, .. } if is_full(source) => Code::DiskFull,
             Self::DataDir { .. } | Self::NothingThere { .. } => Code::DataDirUnusable,
             Self::DataDirLocked { .. } => Code::DataDirLocked,
         }
@@ -77,9 +91,33 @@ impl Fault for LifecycleError {
             Self::NothingThere { .. } => {
                 "Collect something first, or name the right directory with --data-dir.".to_owned()
             }
-            Self::CrashPoint { .. } | Self::Signals(_) | Self::DataDir { .. } | Self::DataDirLocked { .. } => {
-                self.code().action().to_owned()
-            }
+            Self::CrashPoint { .. }
+            | Self::Signals(_)
+            | Self::DataDir { .. }
+            | Self::DiskFull { .. }
+            | Self::DataDirLocked { .. } => self.code().action().to_owned(),
         }
+    }
+}
+
+/// True if it is for want of space or quota.
+fn is_full(source: &std::io::Error) -> bool {
+    matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_broken_data_directory_and_passes() {
+        let fault = |kind: std::io::ErrorKind| {
+            let fault = LifecycleError::DataDir { path: "x".into(), source: kind.into() };
+            (fault.code(), fault.class())
+        };
+        assert_eq!(fault(std::io::ErrorKind::StorageFull), (Code::DiskFull, Class::RETRY));
+        assert_eq!(fault(std::io::ErrorKind::PermissionDenied), (Code::DataDirUnusable, Class::Permanent));
+        let short = LifecycleError::DiskFull { path: "x".into(), free: 1, floor: 2 };
+        assert_eq!((short.code(), short.class()), (Code::DiskFull, Class::RETRY));
     }
 }

@@ -11,6 +11,7 @@
 pub mod crash;
 pub mod data_dir;
 pub mod error;
+pub mod room;
 pub mod service;
 pub mod socket;
 
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 pub use crash::{CrashPoint, browser_kill_point, check_crash_points, crash_point, poison_point};
 pub use data_dir::DataDir;
 pub use error::LifecycleError;
+pub use room::Room;
 pub use socket::SocketPlace;
 
 use crate::fault::Code;

@@ -15,6 +15,7 @@ pub mod live;
 pub mod mirror;
 pub mod page;
 pub mod session;
+pub mod steady;
 pub mod store;
 
 pub use analyst::{Analyst, AnalystRequest, Memory, Reply};
@@ -27,4 +28,5 @@ pub use mirror::{
     Mirror, MirrorFault, MirrorOutcome, MirrorRow, MirrorState, MirrorStatus, Projection, Shown, WORKBOOK,
 };
 pub use session::SessionState;
+pub use steady::Steady;
 pub use store::{Archived, ConversationFilter, Counts, DueConversation, DueRule, MessageRange, Store, StoredMessage};

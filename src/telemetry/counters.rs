@@ -145,6 +145,12 @@ impl Counters {
         &self.series
     }
 
+    /// The free bytes on the disk of the data directory.
+    #[allow(clippy::cast_precision_loss)] // a page more or less tells nobody anything
+    pub fn disk_has(&self, free: u64) {
+        self.series.set(&m::DISK_FREE, &[], free as f64);
+    }
+
     /// All metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let n = self.snapshot();

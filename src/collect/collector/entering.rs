@@ -22,6 +22,7 @@ use crate::telemetry::{Occurrence, Progress};
 impl Collector {
     pub(in crate::collect) async fn open(&self) -> Result<Box<dyn SitePage>, AnyFault> {
         let account = &self.account;
+        self.spool.refuse_full()?;
         self.progress.tell(Progress::Started { account: account.id.clone() });
         self.tell(AccountState::Starting, None, "The browser is being started.", SignedDuration::from_mins(5)).await;
         self.open_quietly().await

@@ -1,7 +1,7 @@
 //! Times in which nobody watched an account: noted as a gap of the whole account when watching ends or is
 //! found to have ended, closed by the pass that reads back to what is known.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Collector;
 use crate::collect::error::CollectError;
@@ -18,7 +18,7 @@ impl Collector {
     pub(super) async fn recall_watch(&self) -> Result<WatchMemory, CollectError> {
         let mut memory = self.spool.watch_memory(&self.account.id).await?;
         let now = self.clock.now();
-        if memory.watched_until.is_some_and(|until| until.duration_until(now) > LAPSE) {
+        if memory.watched_until.is_some_and(|until| is_lapse(until, now)) {
             self.open_lapse(&mut memory).await?;
         }
         Ok(memory)
@@ -51,9 +51,29 @@ impl Collector {
             account: self.account.id.clone(),
             conversation: None,
             reason: GapReason::NotWatched,
-            seen_from: memory.watched_until,
+            // Never behind its own beginning, whatever the clock said then.
+            seen_from: memory.watched_until.map(|until| memory.gap_since.map_or(until, |since| until.min(since))),
             since: memory.gap_since?,
             closed_at: None,
         })
+    }
+}
+
+/// True if nobody watched between the two. If the clock was set back in between, nobody knows how long it was.
+fn is_lapse(until: Timestamp, now: Timestamp) -> bool {
+    until.duration_until(now).abs() > LAPSE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_lapse() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        assert!(!is_lapse(now, now));
+        assert!(!is_lapse(now - LAPSE, now) && !is_lapse(now + LAPSE, now), "a step of NTP is no lapse");
+        assert!(is_lapse(now - SignedDuration::from_secs(3), now));
+        assert!(is_lapse(now + SignedDuration::from_hours(24), now), "it was set back");
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use jiff::Timestamp;
 
 use crate::collect::flaps::Flaps;
 use crate::fault::Code;
+use crate::ports::Steady;
 
 /// So often in a row a page must be broken before that is more than a hiccup.
 pub const MISSES: u32 = 3;
@@ -40,11 +43,17 @@ pub struct Memory {
     pub misses: Misses,
     flaps: Mutex<Flaps>,
     evidence: Mutex<Option<PathBuf>>,
+    steady: OnceLock<Steady>,
 }
 
 impl Memory {
     pub(super) fn flaps(&self) -> MutexGuard<'_, Flaps> {
         self.flaps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The steady time, which began with the wall clock of the first question.
+    pub(super) fn steady(&self, wall: Timestamp) -> Timestamp {
+        self.steady.get_or_init(|| Steady::beginning(wall)).now()
     }
 
     /// Takes a fault into account; how many passes in a row ended in a page that could not be read.

@@ -44,6 +44,8 @@ const ONCE: RetrySchedule = RetrySchedule::new(Duration::from_millis(500), Durat
 const ENDLESS: RetrySchedule = RetrySchedule::endless(Duration::from_secs(1), Duration::from_secs(300));
 /// How long a state may be believed that nobody renews: a single pass, a parked account.
 const LONG: SignedDuration = SignedDuration::from_hours(24);
+/// Between two looks whether a full disk has room again.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 
 /// How often and how much.
 #[derive(Debug, Clone, Copy)]
@@ -294,7 +296,8 @@ impl Collector {
         }
     }
 
-    /// Waits to try again, unless the stop, an order, or a pack that mends the fault comes first.
+    /// Waits to try again, unless the stop, an order, or what mends the fault comes first: a pack, or room on the
+    /// disk.
     async fn back_off(&self, wait: Duration, code: Code) {
         // Cancel-safe: no arm holds anything.
         tokio::select! {
@@ -302,7 +305,15 @@ impl Collector {
             () = self.offered(true), if packs::is_of_layout(code) => {
                 self.try_alone().await;
             }
+            () = self.room_again(), if code == Code::DiskFull => (),
             () = self.sleep(wait) => (),
+        }
+    }
+
+    /// Waits until there is room on the disk. Cancel-safe: it holds nothing.
+    async fn room_again(&self) {
+        while self.spool.refuse_full().is_err() {
+            tokio::time::sleep(LOOK_FOR_ROOM).await;
         }
     }
 

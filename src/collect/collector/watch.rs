@@ -238,8 +238,8 @@ impl Watch {
             return Some(Next::Read);
         }
         if self.sweep_at <= at {
-            let is_long_ago = self.memory.whole_at.is_none_or(|whole| whole.duration_until(now) >= WHOLE);
-            return Some(Next::Round(if is_long_ago { Round::Whole } else { Round::Sweep }));
+            let is_time = self.memory.whole_at.is_none_or(|whole| is_long_ago(whole, now));
+            return Some(Next::Round(if is_time { Round::Whole } else { Round::Sweep }));
         }
         self.pass_at.filter(|pass| *pass <= at).map(|_| Next::Round(Round::News))
     }
@@ -252,5 +252,25 @@ impl Watch {
             self.remember_at = now + REMEMBER;
         }
         is_time
+    }
+}
+
+/// A time that has not come yet was written down before the clock was set back: how long ago, nobody knows.
+fn is_long_ago(whole: Timestamp, now: Timestamp) -> bool {
+    whole > now || whole.duration_until(now) >= WHOLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_puts_no_whole_reading_off() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let hours = SignedDuration::from_hours;
+        assert!(!is_long_ago(now, now));
+        assert!(!is_long_ago(now - hours(23), now));
+        assert!(is_long_ago(now - hours(24), now));
+        assert!(is_long_ago(now + hours(1), now), "it was set back");
     }
 }

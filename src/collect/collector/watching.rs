@@ -35,11 +35,11 @@ impl Collector {
     /// Passes and watches with one browser, until a fault or the stop. What ends it is a gap from then on.
     pub(super) async fn watch(&self, page: &dyn SitePage) -> Result<(), AnyFault> {
         let memory = self.recall_watch().await?;
-        let mut watch = Watch::new(memory, &self.settings, self.clock.now());
+        let mut watch = Watch::new(memory, &self.settings, self.steady());
         let outcome = self.rounds(page, &mut watch).await;
         let memory = &mut watch.memory;
         if watch.has_begun {
-            memory.watched_until = Some(memory.watched_until.map_or(self.clock.now(), |at| at.max(self.clock.now())));
+            memory.watched_until = Some(self.clock.now());
             memory.habit = watch.staleness.habit().clone();
             self.spool.remember_watch(&self.account.id, memory, None, self.held.epoch).await?;
             if outcome.is_err() && !self.is_over() {
@@ -47,6 +47,11 @@ impl Collector {
             }
         }
         outcome
+    }
+
+    /// What staleness is measured by: a clock that was set must not make an account look stale, or well.
+    fn steady(&self) -> Timestamp {
+        self.memory.steady(self.clock.now())
     }
 
     async fn rounds(&self, page: &dyn SitePage, watch: &mut Watch) -> Result<(), AnyFault> {
@@ -95,7 +100,7 @@ impl Collector {
         let sweep_since = (round != Round::News).then_some(begun);
         let plan = Plan { depth: round.depth(), since, sweep_since };
         let found = self.pass(page, plan, &mut so_far).await?.found;
-        let now = self.clock.now();
+        let now = self.steady();
         let needs_passes = !self.account.pack.pack.conversations.row_shows_news || found.gaps > 0;
         for (conversation, seen) in &so_far.seen {
             match seen.news {
@@ -218,12 +223,12 @@ impl Collector {
                 }
             }
             PageEvent::List(rows) => {
-                let now = self.clock.now();
+                let now = self.steady();
                 rows.into_iter().for_each(|row| watch.row(row, now));
             }
             PageEvent::Markers(_) => return Ok(watch.markers()),
             PageEvent::Lagged => {
-                let now = self.clock.now();
+                let now = self.steady();
                 page.list().await?.rows.into_iter().for_each(|row| watch.row(row, now));
                 watch.must_read_open();
             }
@@ -233,7 +238,7 @@ impl Collector {
 
     /// New messages are in the spool: the account is fed.
     async fn stored(&self, watch: &mut Watch, conversation: &str, seen: Seen) -> Result<Option<Next>, AnyFault> {
-        watch.staleness.stored(conversation, seen.newest, self.clock.now());
+        watch.staleness.stored(conversation, seen.newest, self.steady());
         // What came while it was stale may not have been told.
         Ok(watch.memory.stale.then_some(Next::Round(Round::Sweep)))
     }
@@ -244,7 +249,8 @@ impl Collector {
         watch: &mut Watch,
         events: &PageEvents,
     ) -> Result<Option<Next>, AnyFault> {
-        let now = self.clock.now();
+        self.spool.refuse_full()?;
+        let now = self.steady();
         watch.staleness.answered(events.answers(), now);
         if watch.must_remember() {
             // A page that hangs tells nothing, and must not pass for one that has nothing to tell.
@@ -253,7 +259,7 @@ impl Collector {
             let memory = &mut watch.memory;
             memory.habit = watch.staleness.habit().clone();
             if memory.gap_since.is_none() {
-                memory.watched_until = Some(now);
+                memory.watched_until = Some(self.clock.now());
             }
             self.spool.remember_watch(&self.account.id, memory, None, self.held.epoch).await?;
             self.renew(FRESH).await;
@@ -280,7 +286,7 @@ impl Collector {
             }
             _ => {}
         }
-        Ok(watch.due_now(now))
+        Ok(watch.due_now(self.clock.now()))
     }
 
     /// Opens and reads the conversations that are due, one after the other at the pack's pace. A pass takes

@@ -6,13 +6,15 @@
 //! published.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 mod account;
 mod capture;
@@ -25,18 +27,22 @@ pub use parks::Tried;
 pub use watching::WatchMemory;
 
 use super::error::CollectError;
-use crate::domain::{ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
+use crate::domain::{AccountId, ConversationKey, Envelope, EventId, EventType, Gap, GapReason, MessageKey};
 use crate::fault::AnyFault;
+use crate::lifecycle::Room;
 use crate::ports::{Backlog, Outgoing};
 use crate::sqlite::{Database, SqliteError};
 
 /// The spool.
 #[derive(Debug)]
 pub struct Spool {
+    folder: PathBuf,
     db: Database,
     /// Count what would be kept, and keep nothing.
     dry_run: bool,
     would_publish: AtomicU64,
+    /// Logins of this process, by the monotonic clock.
+    logins: Mutex<HashMap<AccountId, Vec<Instant>>>,
     /// Wakes the relay.
     pub news: Notify,
 }
@@ -49,7 +55,26 @@ impl Spool {
     /// Those of an embedded database file: damaged, full, not ours.
     pub fn open(data_dir: &Path, dry_run: bool) -> Result<Self, CollectError> {
         let db = Database::open(&data_dir.join("spool.db"), schema::MIGRATIONS)?;
-        Ok(Self { db, dry_run, would_publish: AtomicU64::new(0), news: Notify::new() })
+        let folder = data_dir.to_owned();
+        Ok(Self {
+            folder,
+            db,
+            dry_run,
+            would_publish: AtomicU64::new(0),
+            logins: Mutex::default(),
+            news: Notify::new(),
+        })
+    }
+
+    /// Says no while the disk has so little room that nothing more may be collected.
+    ///
+    /// # Errors
+    /// `disk-full`, retryable. A disk that can't be asked is found out by whoever writes.
+    pub fn refuse_full(&self) -> Result<(), CollectError> {
+        match Room::of(&self.folder) {
+            Ok(Room { free, floor }) if free < floor => Err(CollectError::DiskFull { free, floor }),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// How many events a dry run would have published.
@@ -94,12 +119,13 @@ impl Spool {
     /// Takes in what a reading found, all of it or nothing, durably.
     ///
     /// # Errors
-    /// Those of the database; retryable if the disk is full.
+    /// `disk-full` if there is too little room; those of the database.
     pub async fn commit(&self, capture: Capture) -> Result<(), CollectError> {
         if self.dry_run {
             self.would_publish.fetch_add(capture.events.len() as u64, Ordering::Relaxed);
             return Ok(());
         }
+        self.refuse_full()?;
         let mut events = Vec::with_capacity(capture.events.len());
         for (envelope, key, known) in &capture.events {
             events.push((queued(envelope)?, *key, *known));

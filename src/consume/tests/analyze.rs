@@ -191,6 +191,25 @@ async fn the_next_look_is_at_the_next_due_time_or_soon() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_puts_no_analysis_off() {
+    let rig = Rig::new().await;
+    let scheduler = rig.scheduler(rig.bus());
+    rig.store_messages(&[captured(1, 1)]).await;
+    rig.clock.forward(10);
+    scheduler.look().await.unwrap();
+    rig.clock.forward(-30);
+    scheduler.look().await.unwrap();
+    assert_eq!(rig.depth(Queue::Analyze).await, 0, "a step of seconds changes nothing");
+    rig.clock.forward(-24 * 3600);
+    scheduler.look().await.unwrap();
+    assert_eq!(rig.depth(Queue::Analyze).await, 1, "or it would be due tomorrow");
+    // What comes later waits for its quiet time again.
+    rig.store_messages(&[captured(2, 1)]).await;
+    scheduler.look().await.unwrap();
+    assert_eq!(rig.depth(Queue::Analyze).await, 1);
+}
+
+#[tokio::test]
 async fn a_request_without_a_confirmation_is_repeated_under_its_name() {
     let rig = Rig::new().await;
     rig.store_messages(&[captured(1, 1), captured(2, 1)]).await;

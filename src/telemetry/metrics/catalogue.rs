@@ -93,6 +93,7 @@ metrics! {
     STALE = Kind::Counter, "chatferry_stale_total" [] "Times that an account was found stale.";
     SETBACKS = Kind::Counter, "chatferry_consumer_setbacks_total" [] "Waits of a consumer for no event's fault.";
     LATE_TASKS = Kind::Counter, "chatferry_late_tasks_total" [] "Tasks that a stop did not wait for.";
+    DISK_FREE = Kind::Gauge, "chatferry_disk_free_bytes" [] "Bytes that are free on the disk of the data directory.";
     PART_UP = Kind::Gauge, "chatferry_part_up" ["part"] "1 if the part answers, 0 if it does not.";
 }
 
