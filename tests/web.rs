@@ -72,7 +72,7 @@ impl Daemon {
             bus: bus.clone(),
             spool: Arc::new(Numbers(AtomicU64::new(7))),
             clock: Arc::new(SystemClock),
-            writable: Arc::new(|| Ok(())),
+            writable: Arc::new(|| Ok(Default::default())),
             started: Timestamp::now() - SignedDuration::from_hours(2),
             version: "1.2.3",
             workbook: Some(folder.path().join("summaries.xlsx")),

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::backbone::DATABASE;
 use super::{App, VERSION};
+use crate::collect::spool::FILE as SPOOL;
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
+use crate::lifecycle::data_dir::Room;
 use crate::lifecycle::{LifecycleError, data_dir};
 use crate::mirror::google;
 use crate::telemetry::Occurrence;
@@ -45,8 +48,9 @@ impl App {
 
     fn web_state(&self) -> WebState {
         let path = self.data_dir.path().to_owned();
-        let unusable = move || {
+        let room = move || {
             data_dir::check_writable(&path)
+                .and_then(|()| Room::of(&path, &[("chatferry", DATABASE), ("spool", SPOOL)]))
                 .map_err(|source| LifecycleError::DataDir { path: path.clone(), source }.into())
         };
         WebState {
@@ -57,7 +61,7 @@ impl App {
             spool: self.spool.clone(),
             counters: self.counters.clone(),
             clock: self.clock.clone(),
-            writable: Arc::new(unusable),
+            writable: Arc::new(room),
             started: self.clock.now(),
             version: VERSION,
             workbook: self.config.mirror.workbook.then(|| self.workbook()),

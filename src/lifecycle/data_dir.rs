@@ -88,6 +88,35 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
+/// How much room there is in a data directory, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room {
+    /// What is free for us.
+    pub free: u64,
+    /// What the database files take that are there, each with its journal.
+    pub databases: Vec<(&'static str, u64)>,
+}
+
+impl Room {
+    /// Looks at the disk of `path`, and at these files in it, each a name and the file's.
+    ///
+    /// # Errors
+    /// The disk can't be asked.
+    pub fn of(path: &Path, files: &[(&'static str, &str)]) -> io::Result<Self> {
+        let disk = rustix::fs::statvfs(path)?;
+        let size = |file: String| fs::metadata(path.join(file)).map(|file| file.len());
+        let taken = |(name, file): &(&'static str, &str)| {
+            let journal = size(format!("{file}-wal")).unwrap_or_default();
+            // One that is not there belongs to a server instead.
+            Some((*name, size((*file).to_owned()).ok()? + journal))
+        };
+        Ok(Self {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            databases: files.iter().filter_map(taken).collect(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +141,17 @@ mod tests {
         drop(first);
         assert_eq!(DataDir::open(&parent.path().join("a")).unwrap().identity().unwrap(), name);
         assert_ne!(DataDir::open(&parent.path().join("b")).unwrap().identity().unwrap(), name);
+    }
+
+    #[test]
+    fn the_room_is_that_of_the_disk_and_of_the_files_that_are_there() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join("a.db"), [0; 100]).unwrap();
+        fs::write(parent.path().join("a.db-wal"), [0; 11]).unwrap();
+        let room = Room::of(parent.path(), &[("a", "a.db"), ("b", "b.db")]).unwrap();
+        assert_eq!(room.databases, [("a", 111)]);
+        assert!(room.free > 0);
+        assert!(Room::of(&parent.path().join("no"), &[]).is_err());
     }
 
     #[test]

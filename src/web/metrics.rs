@@ -42,9 +42,21 @@ pub(super) fn numbers(survey: &Survey, state: &WebState) -> String {
     for depth in survey.depths.iter().flatten() {
         let queue = depth.queue.as_str().trim_start_matches("chatferry.");
         set(&m::QUEUE_MESSAGES, &[queue], count(depth.ready + depth.in_flight));
+        if let Some(consumers) = depth.consumers {
+            set(&m::QUEUE_CONSUMERS, &[queue], count(consumers));
+        }
     }
     if let Ok(dead) = survey.dead_letters {
         set(&m::DEAD, &[], count(dead));
+    }
+    if let Ok(room) = &survey.writable {
+        set(&m::DISK_FREE, &[], count(room.free));
+        for (database, size) in &room.databases {
+            set(&m::DB_SIZE, &[database], count(*size));
+        }
+    }
+    for standing in state.packs.standings() {
+        set(&m::PACK_GENERATION, &[standing.site.as_str()], count(standing.generation));
     }
     if let Some(month) = survey.purses.iter().flatten().find_map(super::spending::PurseReading::of_month) {
         set(&m::BUDGET_USED, &["month"], count(month) / 100.0);

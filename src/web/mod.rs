@@ -46,6 +46,7 @@ use tokio::sync::watch;
 
 use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
+use crate::lifecycle::data_dir::Room;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
 use crate::selectors::Board;
 use crate::telemetry::Counters;
@@ -54,8 +55,8 @@ pub use error::WebError;
 pub use serve::{bind, serve};
 pub use survey::PartName;
 
-/// Says whether the data directory takes a write. May block: it is called on a thread of its own.
-pub type WritableCheck = Arc<dyn Fn() -> Result<(), AnyFault> + Send + Sync>;
+/// Says whether the data directory takes a write, and how much room there is. May block: it is called on a thread of its own.
+pub type WritableCheck = Arc<dyn Fn() -> Result<Room, AnyFault> + Send + Sync>;
 
 /// What the pages are made from.
 #[derive(Clone)]

@@ -132,7 +132,8 @@ impl Ledger {
                 page.events.clear();
             }
             let unseen = if is_believed { unseen } else { 0 };
-            depths.push(QueueDepth { queue, ready: counted + unseen, in_flight: page.held });
+            let consumers = u64::try_from(level.consumers).ok();
+            depths.push(QueueDepth { queue, ready: counted + unseen, in_flight: page.held, consumers });
         }
         depths
     }

@@ -67,6 +67,11 @@ impl Series {
         self.recorder.register_gauge(&key(metric, values), &METADATA).set(value);
     }
 
+    /// Moves a gauge to which several add their share.
+    pub fn shift(&self, metric: &Metric, values: &[&str], by: f64) {
+        self.recorder.register_gauge(&key(metric, values), &METADATA).increment(by);
+    }
+
     /// Takes a duration into a histogram.
     pub fn observe(&self, metric: &Metric, values: &[&str], duration: std::time::Duration) {
         self.recorder.register_histogram(&key(metric, values), &METADATA).record(duration.as_secs_f64());
