@@ -46,7 +46,7 @@ impl App {
         Ok(())
     }
 
-    fn web_state(&self) -> WebState {
+    pub(super) fn web_state(&self) -> WebState {
         let path = self.data_dir.path().to_owned();
         let room = move || {
             data_dir::check_writable(&path)
