@@ -153,7 +153,7 @@ async fn open_patiently(
         shown.waits_for(&fault);
         attempt += 1;
         let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
-        service::waiting("waiting for a server");
+        service::waiting("waiting for a server", wait);
         ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
         // Cancel-safe: neither arm holds anything.
         tokio::select! {

@@ -58,11 +58,12 @@ pub static HTTP_ADDR: Setting = Setting {
 /// Where monitors ask.
 pub static METRICS_ADDR: Setting = Setting {
     variable: "CHATFERRY_METRICS_ADDR",
-    key: "http.metrics_addr",
+    key: "metrics.addr",
     kind: Kind::Address,
+    computed: Some("no listener beside the status page's"),
     help: "Where /metrics, /livez, /readyz and /startupz are answered for monitors, beside the status page's address; any \
            address may be used, because no chat is shown there. The names of accounts, such as demo/default, are.",
-    obtain: "A free port that only your monitoring can reach; without it there is no such listener.",
+    obtain: "Any free port that only your monitoring can reach.",
     ..ROW
 };
 
