@@ -255,3 +255,31 @@ fn tell_footprint(before: proc::Footprint, now: proc::Footprint, counters: &Coun
     counters.series().shift(&m::BROWSER_MEMORY, &[], memory);
     counters.series().shift(&m::BROWSER_PROCESSES, &[], f64::from(now.processes) - f64::from(before.processes));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_add_their_shares_and_take_them_back() {
+        let counters = Counters::default();
+        let is = |memory: u64, processes: u32| {
+            let text = counters.render();
+            for line in
+                [format!("chatferry_browser_memory_bytes {memory}"), format!("chatferry_browser_processes {processes}")]
+            {
+                assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+            }
+        };
+        let [nothing, one, other] =
+            [(0, 0), (1000, 3), (500, 2)].map(|(memory, processes)| proc::Footprint { memory, processes });
+        tell_footprint(nothing, one, &counters);
+        tell_footprint(nothing, other, &counters);
+        is(1500, 5);
+        tell_footprint(one, other, &counters);
+        is(1000, 4);
+        tell_footprint(other, nothing, &counters);
+        tell_footprint(other, nothing, &counters);
+        is(0, 0);
+    }
+}

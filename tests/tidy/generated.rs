@@ -60,7 +60,7 @@ fn metrics_list() -> String {
                     # daemon's own list (src/telemetry/metrics/catalogue.rs).\n"
             .to_owned();
     for metric in catalogue::ALL {
-        list.push_str(&format!("{} {} {}", metric.name, metric.kind.as_str(), metric.labels.join(",")).trim_end());
+        list.push_str(format!("{} {} {}", metric.name, metric.kind.as_str(), metric.labels.join(",")).trim_end());
         list.push('\n');
     }
     list + OF_THE_PROCESS
