@@ -246,7 +246,7 @@ codes! {
     /// The folder for log files can't be made or written.
     LogDirUnusable = "log-dir-unusable", "Give the daemon's user write access to the folder in LOG_DIR, or choose another.";
     /// The address for HTTP is in use or not ours.
-    HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR to a free one.";
+    HttpAddressUnusable = "http-address-unusable", "Stop the other program on this address, or set CHATFERRY_HTTP_ADDR or CHATFERRY_METRICS_ADDR to a free one.";
     /// A person has paused the account.
     Paused = "paused", "Nothing: this was asked for. `chatferry accounts resume <ID>` goes on.";
     /// An order names an account that the daemon does not have.

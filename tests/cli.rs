@@ -24,6 +24,8 @@ mod place;
 mod refusal;
 #[path = "cli/roles.rs"]
 mod roles;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/settings.rs"]
 mod settings;
 #[path = "cli/site.rs"]

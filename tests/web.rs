@@ -72,7 +72,7 @@ impl Daemon {
             bus: bus.clone(),
             spool: Arc::new(Numbers(AtomicU64::new(7))),
             clock: Arc::new(SystemClock),
-            writable: Arc::new(|| Ok(())),
+            writable: Arc::new(|| Ok(Default::default())),
             started: Timestamp::now() - SignedDuration::from_hours(2),
             version: "1.2.3",
             workbook: Some(folder.path().join("summaries.xlsx")),
@@ -224,6 +224,11 @@ async fn the_page_follows_the_pipeline() {
     assert!(page.contains("Anna sells her boat &#38; asks for an answer."));
     assert!(page.contains("&#60;script&#62;alert(1)") && !page.contains("<script>"));
     assert!(!page.contains("Is the boat still there?"), "no message text, only what the row needs");
+    let (_, numbers) = daemon.get("/metrics").await;
+    assert!(numbers.contains(r#"chatferry_account_state{account="demo/default",state="live"} 1"#), "{numbers}");
+    for chat in ["boat", "Anna", "alert(1)"] {
+        assert!(!numbers.contains(chat), "{chat} is in:\n{numbers}");
+    }
 
     let mut archive = daemon.bus.subscribe(Queue::Archive, 10).await.unwrap();
     let taken = archive.next(1).await.unwrap();

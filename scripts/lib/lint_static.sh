@@ -74,6 +74,31 @@ lint_alerts() {
     deploy/prometheus/metrics.txt | promtool check metrics
 }
 
+# lint_numbers PROGRAM : what a daemon really answers at /metrics; and the proof that a name can be found wrong.
+lint_numbers() {
+  local address daemon log=$place/numbers.log
+  mkdir "$place/numbers"
+  (cd "$place/numbers" && exec env -i PATH="$PATH" HOME="$place/numbers" LOG_FORMAT=text \
+    CHATFERRY_HTTP_ADDR=127.0.0.1:0 "$1" --data-dir "$place/numbers/d" run 2>"$log") &
+  daemon=$!
+  for _ in {1..600}; do
+    grep -q 'no account is configured' "$log" 2>/dev/null && break
+    kill -0 "$daemon" 2>/dev/null || break
+    sleep 0.1
+  done
+  address=$(sed -n 's/.*http listening http.address=//p' "$log")
+  exec 3<>"/dev/tcp/${address%:*}/${address##*:}"
+  printf 'GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$address" >&3
+  sed '1,/^\r$/d' <&3 >"$place/numbers.txt"
+  exec 3>&-
+  kill "$daemon"
+  wait "$daemon"
+  grep -q '^chatferry_part_up{part="store"} 1$' "$place/numbers.txt"
+  promtool check metrics <"$place/numbers.txt"
+  sed 's/chatferry_stale_total/chatferry_stale/' "$place/numbers.txt" >"$place/numbers-wrong.txt"
+  must_fail "a counter that is not called one" promtool check metrics <"$place/numbers-wrong.txt"
+}
+
 lint_dashboards() {
   /usr/bin/python3 scripts/lib/dashboard_queries.py deploy/grafana/dashboards/*.json >"$place/queries.yml"
   promtool check rules "$place/queries.yml"

@@ -15,7 +15,7 @@ use crate::store::mongo::{Topology, TopologyKind};
 use crate::store::{self, MongoSettings, MongoStore, SqliteStore};
 
 /// The database file that the embedded bus and store share.
-const DATABASE: &str = "chatferry.db";
+pub(super) const DATABASE: &str = "chatferry.db";
 
 /// A broker that restarts, or is very busy, is back within seconds; one that is not by then is not there.
 const CONNECTING: RetrySchedule = RetrySchedule::new(Duration::from_millis(500), Duration::from_secs(5), 3);

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::backbone::DATABASE;
 use super::{App, VERSION};
+use crate::collect::spool::FILE as SPOOL;
 use crate::domain::AccountId;
 use crate::fault::AnyFault;
+use crate::lifecycle::data_dir::Databases;
 use crate::lifecycle::{LifecycleError, Room, data_dir};
 use crate::mirror::google;
 use crate::telemetry::Occurrence;
@@ -43,10 +46,10 @@ impl App {
         Ok(())
     }
 
-    fn web_state(&self) -> WebState {
+    pub(super) fn web_state(&self) -> WebState {
         let path = self.data_dir.path().to_owned();
         let counters = self.counters.clone();
-        let unusable = move || {
+        let room = move || {
             let broken = |source| LifecycleError::DataDir { path: path.clone(), source };
             let room = Room::of(&path).map_err(broken)?;
             counters.disk_has(room.free);
@@ -55,7 +58,7 @@ impl App {
                 let (free, floor) = (room.free, room.floor);
                 return Err(LifecycleError::DiskFull { path: path.clone(), free, floor }.into());
             }
-            Ok(())
+            Databases::of(&path, &[("chatferry", DATABASE), ("spool", SPOOL)]).map_err(|error| broken(error).into())
         };
         WebState {
             store: self.store.clone(),
@@ -65,7 +68,7 @@ impl App {
             spool: self.spool.clone(),
             counters: self.counters.clone(),
             clock: self.clock.clone(),
-            writable: Arc::new(unusable),
+            writable: Arc::new(room),
             started: self.clock.now(),
             version: VERSION,
             workbook: self.config.mirror.workbook.then(|| self.workbook()),

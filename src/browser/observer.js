@@ -14,6 +14,7 @@
   const REST = 50; // ms from one look to the next after that
   const MARKERS = 300; // ms from a change to a look at the markers, which needs the layout
   const BUILD = Q.native ? 0 : 150; // ms for a row to be built: half a row without an id would be another message
+  const BARE = 2_000; // ms from one look at a list without rows to the next
   const SETTLE = 100; // ms for a page to finish showing another conversation
   const ROOTS = 5_000; // ms between two looks for shadow roots that came without a change
 
@@ -29,6 +30,7 @@
   let opened = null;
   let marked = "";
   let markers = null;
+  let wasBare = false;
   let roots = null;
 
   const now = () => performance.timeOrigin + performance.now();
@@ -125,10 +127,15 @@
     markers = null;
     if (!observer) return;
     const glance = agent.glance();
-    const now = `${glance.login}${glance.challenge}${glance.locked}`;
+    // A list that shows nothing it should, twice in a row: the page has become another one.
+    const bare = !glance.loading && !glance.list_empty && agent.listRows().rows.length === 0;
+    const lost = bare && wasBare;
+    if (bare && !lost) markers = setTimeout(lookAtMarkers, BARE);
+    wasBare = bare;
+    const now = `${glance.login}${glance.challenge}${glance.locked}${lost}`;
     if (now === marked) return;
     marked = now;
-    if (glance.login || glance.challenge || glance.locked) tell({ markers: glance });
+    if (glance.login || glance.challenge || glance.locked || lost) tell({ markers: glance });
   };
 
   const note = (records) => {
@@ -162,6 +169,7 @@
     watch(document);
     told = new Map();
     marked = "";
+    wasBare = false;
     opened = agent.openedId();
     everything = true;
     since = null;

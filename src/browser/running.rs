@@ -23,6 +23,7 @@ use super::limits::Limits;
 use super::proc;
 use super::process::{ChromiumProcess, kill_group};
 use super::profile::Profile;
+use crate::telemetry::metrics::catalogue as m;
 use crate::telemetry::occurrences::{BrowserEnded, BrowserRetired, BrowserStarted};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -212,6 +213,7 @@ async fn keep(
     has_ended: watch::Sender<bool>,
 ) {
     let born = Instant::now();
+    let mut told = proc::Footprint::default();
     let mut gone = running.gone();
     let mut look = interval_at(born + limits.every, limits.every);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -221,9 +223,11 @@ async fn keep(
             biased;
             _ = gone.wait_for(|gone| *gone) => break false,
             () = running.closing.cancelled() => break true,
-            _ = look.tick(), if !running.retiring.is_cancelled() => {
-                let exceeded = limits.exceeded(born.elapsed(), || proc::footprint(running.group));
-                if let Some(reason) = exceeded {
+            _ = look.tick() => {
+                let now = proc::footprint(running.group);
+                tell_footprint(std::mem::replace(&mut told, now), now, &counters);
+                let exceeded = limits.exceeded(born.elapsed(), || now);
+                if let (Some(reason), false) = (exceeded, running.retiring.is_cancelled()) {
                     BrowserRetired { pid: running.pid(), reason }.emit(&counters);
                     running.retiring.cancel();
                 }
@@ -237,7 +241,45 @@ async fn keep(
         process.kill();
     }
     process.end().await;
+    tell_footprint(told, proc::Footprint::default(), &counters);
     drop(profile);
     BrowserEnded { pid: running.pid(), asked }.emit(&counters);
     has_ended.send_replace(true);
+}
+
+/// What one browser takes now in place of what it took, in the sums over all of them.
+fn tell_footprint(before: proc::Footprint, now: proc::Footprint, counters: &Counters) {
+    // Sizes of memory stay far below 2^53, where a float is exact.
+    #[allow(clippy::cast_precision_loss)]
+    let memory = now.memory as f64 - before.memory as f64;
+    counters.series().shift(&m::BROWSER_MEMORY, &[], memory);
+    counters.series().shift(&m::BROWSER_PROCESSES, &[], f64::from(now.processes) - f64::from(before.processes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_add_their_shares_and_take_them_back() {
+        let counters = Counters::default();
+        let is = |memory: u64, processes: u32| {
+            let text = counters.render();
+            for line in
+                [format!("chatferry_browser_memory_bytes {memory}"), format!("chatferry_browser_processes {processes}")]
+            {
+                assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+            }
+        };
+        let [nothing, one, other] =
+            [(0, 0), (1000, 3), (500, 2)].map(|(memory, processes)| proc::Footprint { memory, processes });
+        tell_footprint(nothing, one, &counters);
+        tell_footprint(nothing, other, &counters);
+        is(1500, 5);
+        tell_footprint(one, other, &counters);
+        is(1000, 4);
+        tell_footprint(other, nothing, &counters);
+        tell_footprint(other, nothing, &counters);
+        is(0, 0);
+    }
 }

@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{self, Failure};
 use super::reload;
-use crate::app::{App, Role, VERSION};
+use crate::app::{App, Front, Role, VERSION};
 use crate::config::{Config, Sources};
 use crate::fault::{AnyFault, Code};
 use crate::lifecycle::{Lifecycle, LifecycleError, service};
@@ -69,11 +69,13 @@ pub async fn run(args: RunArgs, config: Config, sources: Sources) -> Result<(), 
     }
     let lifecycle = Lifecycle::new();
     let signals = tokio::spawn(lifecycle.on_signals().map_err(AnyFault::from)?);
-    let Some(app) = open_patiently(&lifecycle, config).await? else { return Ok(()) };
+    // A fault of it is told only if there is none of the data directory: that another daemon runs there explains it.
+    let front = Front::open(&config, &roles, &lifecycle).await;
+    let Some((app, front)) = open_patiently(&lifecycle, config, front).await? else { return Ok(()) };
     let counters = app.counters.clone();
     let hangups = reload::on_hangup(sources, &app.config, counters.clone()).map_err(LifecycleError::Signals);
     let hangups = tokio::spawn(hangups.map_err(AnyFault::from)?);
-    if let Err(failure) = begin(&app, &roles).await {
+    if let Err(failure) = begin(&app, &front, &roles).await {
         // Not just dropped: connections have tasks of their own, which outlive no runtime in peace.
         app.close().await;
         return Err(failure);
@@ -96,7 +98,7 @@ pub async fn run(args: RunArgs, config: Config, sources: Sources) -> Result<(), 
 }
 
 /// Starts what these roles need.
-async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
+async fn begin(app: &App, front: &Front, roles: &[Role]) -> Result<(), Failure> {
     let has = |role| roles.contains(&role);
     ProgramStarted { version: VERSION }.emit(&app.counters);
     let (accounts, broken) = if has(Role::Collect) { app.accounts_to_keep() } else { (Vec::new(), Vec::new()) };
@@ -108,9 +110,7 @@ async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
     {
         return Err(fault.into());
     }
-    if has(Role::Web) {
-        app.start_web().await?;
-    }
+    front.show(app);
     let _pipeline = app.start_pipeline(roles, MIRROR_EVERY)?;
     app.start_control(accounts.iter().map(|account| account.id.clone()).collect())?;
     if has(Role::Collect) && accounts.is_empty() {
@@ -126,8 +126,12 @@ async fn begin(app: &App, roles: &[Role]) -> Result<(), Failure> {
 }
 
 /// Opens everything; a broker or a database that is not there yet is waited for, as it would be if it went
-/// away later. `None`: a stop came first, with nothing in hand.
-async fn open_patiently(lifecycle: &Lifecycle, config: Config) -> Result<Option<App>, AnyFault> {
+/// away later, and `front` says so meanwhile. `None`: a stop came first, with nothing in hand.
+async fn open_patiently(
+    lifecycle: &Lifecycle,
+    config: Config,
+    front: Result<Front, AnyFault>,
+) -> Result<Option<(App, Front)>, AnyFault> {
     let mut attempt = 0;
     loop {
         // Cancel-safe: what was opened is closed by being dropped, and nothing runs yet.
@@ -135,13 +139,21 @@ async fn open_patiently(lifecycle: &Lifecycle, config: Config) -> Result<Option<
             () = lifecycle.soft.cancelled() => return Ok(None),
             opened = App::open_in(lifecycle.clone(), config.clone()) => opened,
         };
-        let fault = match opened {
-            Err(fault) if matches!(fault.code(), Code::BusUnavailable | Code::StoreUnavailable) => fault,
-            outcome => return outcome.map(Some),
+        let (fault, shown) = match (opened, &front) {
+            (Err(fault), Ok(shown)) if matches!(fault.code(), Code::BusUnavailable | Code::StoreUnavailable) => {
+                (fault, shown)
+            }
+            (Ok(app), Err(_)) => {
+                app.close().await;
+                return front.map(|_| None);
+            }
+            (Ok(app), Ok(_)) => return Ok(Some((app, front?))),
+            (Err(fault), _) => return Err(fault),
         };
+        shown.waits_for(&fault);
         attempt += 1;
         let wait = SERVERS.delay(attempt, None, fastrand::f64()).unwrap_or_default();
-        service::waiting("waiting for a server");
+        service::waiting("waiting for a server", wait);
         ServerAwaited { attempt, wait, fault: &fault }.emit(&Counters::default());
         // Cancel-safe: neither arm holds anything.
         tokio::select! {

@@ -113,6 +113,6 @@ mod tests {
             .collect();
         let config = load(&filled).unwrap();
         assert_eq!(config.accounts.len(), 1);
-        assert_eq!(filled.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())).count(), 56);
+        assert_eq!(filled.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())).count(), 57);
     }
 }

@@ -119,6 +119,8 @@ pub struct Config {
     pub selectors_dir: PathBuf,
     /// Where the status page listens; always loopback.
     pub http_addr: SocketAddr,
+    /// Where monitors ask, if anywhere: health and numbers alone.
+    pub metrics_addr: Option<SocketAddr>,
     /// Chromium.
     pub browser: BrowserSettings,
     /// The keys of kept logins, one per line; `None`: one of the data directory's own.
@@ -200,6 +202,7 @@ impl Reader {
         let default_selectors = data_dir.as_ref().map(|dir| dir.join("selectors"));
         let selectors_dir = self.path(&table::SELECTORS_DIR, default_selectors);
         let http_addr = self.value(&table::HTTP_ADDR, parse_loopback);
+        let metrics_addr = self.optional(&table::METRICS_ADDR, parse_address);
         let browser = self.browser();
         let session_key = self.session_key();
         let rabbitmq_url = self.server(&table::RABBITMQ_URL, server::is_amqp);
@@ -242,6 +245,7 @@ impl Reader {
             data_dir: data_dir?,
             selectors_dir: selectors_dir?,
             http_addr: http_addr?,
+            metrics_addr,
             browser: browser?,
             session_key,
             rabbitmq: rabbitmq_url.map(|url| RabbitmqSettings { url, ca: rabbitmq_ca }),
@@ -350,11 +354,14 @@ impl Reader {
 
 /// An address of this machine: `127.0.0.1:8787`, `[::1]:8787`, `localhost:8787`.
 fn parse_loopback(text: &str) -> Option<SocketAddr> {
-    let address: SocketAddr = match text.strip_prefix("localhost:") {
-        Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)),
-        None => text.parse().ok()?,
-    };
-    address.ip().is_loopback().then_some(address)
+    parse_address(text).filter(|address| address.ip().is_loopback())
+}
+
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))),
+        None => text.parse().ok(),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
@@ -13,6 +13,9 @@ pub const MASK: &str = "••••";
 
 /// The longest secret file that is read, in bytes; a key file is far shorter, a log is not.
 const LIMIT: u64 = 64 * 1024;
+
+/// Where systemd puts the credentials of its services.
+const CREDENTIALS: &str = "/run/credentials";
 
 /// Why a secret file was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl Refusal {
     }
 }
 
-/// Reads a secret from a file of mode 0600 or narrower, without the line breaks at its end.
+/// Reads a secret from a file of mode 0600 or narrower, or from one of systemd's credentials, without the line breaks at its end.
 ///
 /// The mode is taken from the open file, so that the file judged is the file read.
 pub(super) fn read(path: &Path) -> Result<SecretString, Refusal> {
@@ -70,7 +73,7 @@ pub(super) fn read(path: &Path) -> Result<SecretString, Refusal> {
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & !0o600 != 0 {
+    if mode & !0o600 != 0 && !is_credential(path, metadata.uid(), metadata.gid(), mode) {
         return Err(Refusal::TooOpen(mode));
     }
     let mut bytes = Zeroizing::new(Vec::new());
@@ -80,6 +83,22 @@ pub(super) fn read(path: &Path) -> Result<SecretString, Refusal> {
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::NotText)?.trim_end_matches(['\r', '\n']);
     if text.is_empty() { Err(Refusal::Empty) } else { Ok(SecretString::from(text)) }
+}
+
+/// True for a credential of a service: root's, and readable for the group in name only. There is an access list, whose
+/// one entry is the service's user, and a mode shows what a list allows at most as the rights of the group.
+fn is_credential(path: &Path, owner: u32, group: u32, mode: u32) -> bool {
+    // What a name with `..` or a link leads to counts, not how it begins.
+    let is_there = std::fs::canonicalize(path).is_ok_and(|path| is_of_a_service(&path));
+    is_there && is_roots(owner, group, mode)
+}
+
+fn is_of_a_service(path: &Path) -> bool {
+    path.strip_prefix(CREDENTIALS).is_ok_and(|rest| rest.components().count() >= 2)
+}
+
+const fn is_roots(owner: u32, group: u32, mode: u32) -> bool {
+    owner == 0 && group == 0 && mode == 0o440
 }
 
 /// A user name as `config show` gives it: enough for its owner to recognise, too little for others.
@@ -115,6 +134,23 @@ mod tests {
         }
         let (_dir, path) = file(b"s3cret", 0o400);
         assert!(read(&path).is_ok());
+    }
+
+    #[test]
+    fn a_credential_of_systemd_may_show_its_access_list_as_rights_of_the_group() {
+        assert!(is_roots(0, 0, 0o440));
+        for (owner, group, mode) in [(1000, 0, 0o440), (0, 1000, 0o440), (0, 0, 0o444), (0, 0, 0o640), (0, 0, 0o460)] {
+            assert!(!is_roots(owner, group, mode), "{owner} {group} {mode:o}");
+        }
+        assert!(is_of_a_service(Path::new("/run/credentials/chatferry.service/site_password")));
+        for elsewhere in ["/run/credentials/x", "/run/credentials-of-mine/a/b", "/etc/run/credentials/a/b", "/home/a/b"]
+        {
+            assert!(!is_of_a_service(Path::new(elsewhere)), "{elsewhere}");
+        }
+        // Elsewhere the same owner and mode are of no use.
+        let (_dir, path) = file(b"s3cret", 0o440);
+        assert!(!is_credential(&path, 0, 0, 0o440));
+        assert_eq!(read(&path).unwrap_err(), Refusal::TooOpen(0o440));
     }
 
     #[test]

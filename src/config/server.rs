@@ -62,6 +62,7 @@ fn without_userinfo(rest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::case::Case;
 
     #[test]
     fn what_can_be_an_address() {
@@ -107,6 +108,18 @@ mod tests {
             ("mongodb+srv://u:p@a/d?tls=false", &["a"]),
         ] {
             assert_eq!(in_the_clear(text), hosts, "{text}");
+        }
+    }
+
+    #[test]
+    fn monitors_may_ask_from_elsewhere_and_only_where_it_is_set() {
+        assert_eq!(Case::new().load().unwrap().metrics_addr, None);
+        let open = Case::new().env(&[("CHATFERRY_METRICS_ADDR", "0.0.0.0:8788")]).load().unwrap();
+        assert_eq!(open.metrics_addr.unwrap().to_string(), "0.0.0.0:8788");
+        assert_eq!(open.http_addr.to_string(), "127.0.0.1:8787", "the page stays where it is");
+        for wrong in ["8788", "somewhere:8788", "0.0.0.0"] {
+            let problems = Case::new().env(&[("CHATFERRY_METRICS_ADDR", wrong)]).problems();
+            assert_eq!(problems, ["CHATFERRY_METRICS_ADDR @ environment"], "{wrong}");
         }
     }
 }

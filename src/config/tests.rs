@@ -38,7 +38,7 @@ fn nothing_set_gives_the_documented_defaults() {
     assert!(config.session_key.is_none());
     assert_eq!((config.dry_run, config.log.format, config.log.colour), (false, LogFormat::Text, true));
     assert!(config.listing.iter().all(|listed| listed.origin.to_string() == "default"));
-    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 52));
+    assert_eq!((config.accounts.len(), config.warnings.len(), config.listing.len()), (0, 0, 53));
 }
 
 #[test]

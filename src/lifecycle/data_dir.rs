@@ -88,6 +88,30 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
+/// What the database files of a data directory take, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Databases {
+    /// Those that are there, each with its journal.
+    pub sizes: Vec<(&'static str, u64)>,
+}
+
+impl Databases {
+    /// Looks at these files in `path`, each a name and the file's.
+    ///
+    /// # Errors
+    /// The folder is not there.
+    pub fn of(path: &Path, files: &[(&'static str, &str)]) -> io::Result<Self> {
+        fs::metadata(path)?;
+        let size = |file: String| fs::metadata(path.join(file)).map(|file| file.len());
+        let taken = |(name, file): &(&'static str, &str)| {
+            let journal = size(format!("{file}-wal")).unwrap_or_default();
+            // One that is not there belongs to a server instead.
+            Some((*name, size((*file).to_owned()).ok()? + journal))
+        };
+        Ok(Self { sizes: files.iter().filter_map(taken).collect() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +136,16 @@ mod tests {
         drop(first);
         assert_eq!(DataDir::open(&parent.path().join("a")).unwrap().identity().unwrap(), name);
         assert_ne!(DataDir::open(&parent.path().join("b")).unwrap().identity().unwrap(), name);
+    }
+
+    #[test]
+    fn the_room_is_that_of_the_disk_and_of_the_files_that_are_there() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join("a.db"), [0; 100]).unwrap();
+        fs::write(parent.path().join("a.db-wal"), [0; 11]).unwrap();
+        let room = Databases::of(parent.path(), &[("a", "a.db"), ("b", "b.db")]).unwrap();
+        assert_eq!(room.sizes, [("a", 111)]);
+        assert!(Databases::of(&parent.path().join("no"), &[]).is_err());
     }
 
     #[test]

@@ -9,6 +9,9 @@ use sd_notify::NotifyState;
 /// How often the manager hears that we live, within the time that it allows.
 const BEATS: u32 = 3;
 
+/// Longer than one try to reach the servers takes, where the one does not answer and the other is not asked yet.
+const TRY: Duration = Duration::from_secs(180);
+
 /// Everything that the roles need has begun.
 pub fn ready() {
     say(&[NotifyState::Ready, NotifyState::Status("collecting")]);
@@ -19,9 +22,11 @@ pub fn stopping() {
     say(&[NotifyState::Stopping, NotifyState::Status("finishing what is in hand")]);
 }
 
-/// A server is not there yet and is waited for.
-pub fn waiting(for_what: &str) {
-    say(&[NotifyState::Status(for_what)]);
+/// A server is not there yet and is waited for: the next try begins within `wait`. The manager would take the daemon for
+/// one that hangs, and end it, if it were not asked for the time.
+pub fn waiting(for_what: &str, wait: Duration) {
+    let more = u32::try_from((wait + TRY).as_micros()).unwrap_or(u32::MAX);
+    say(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(for_what)]);
 }
 
 fn say(states: &[NotifyState<'_>]) {

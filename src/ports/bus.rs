@@ -99,6 +99,8 @@ pub struct QueueDepth {
     pub ready: u64,
     /// Handed out and not settled.
     pub in_flight: u64,
+    /// Who consumes it, in all processes; `None` where the bus does not count them.
+    pub consumers: Option<u64>,
 }
 
 /// Whether the bus can be used now.

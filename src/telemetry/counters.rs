@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::AccountState;
+
 use super::metrics::{Metric, Series, catalogue as m};
 
 /// Declares a counter once: its field, its snapshot and its meaning.
@@ -188,7 +190,27 @@ impl Counters {
         for (metric, values, total) in totals {
             self.series.raise(metric, values, total);
         }
+        self.begin_at_zero();
         self.series.render()
+    }
+}
+
+impl Counters {
+    /// Counters with labels are there before the first event, or nobody would see an increase by it. Not those
+    /// labelled with failure codes: there are too many that never come.
+    fn begin_at_zero(&self) {
+        for stage in ["archive", "analyze", "mirror"] {
+            for outcome in ["done", "retried", "dead"] {
+                self.series.raise(&m::PROCESSED, &[stage, outcome], 0);
+            }
+        }
+        for outcome in ["unroutable", "blocked", "full", "failed"] {
+            self.series.raise(&m::CONFIRMS, &[outcome], 0);
+        }
+        for state in AccountState::ALL {
+            self.series.raise(&m::ACCOUNT_CHANGES, &[state.as_str()], 0);
+        }
+        self.series.raise(&m::DUPLICATES, &["analyze"], 0);
     }
 }
 
@@ -200,6 +222,20 @@ pub(super) fn add(counter: &AtomicU64, n: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_with_closed_labels_begin_at_zero() {
+        let text = Counters::default().render();
+        for line in [
+            r#"chatferry_events_processed_total{stage="mirror",outcome="dead"} 0"#,
+            r#"chatferry_publish_confirms_total{outcome="unroutable"} 0"#,
+            r#"chatferry_publish_confirms_total{outcome="ack"} 0"#,
+            r#"chatferry_account_changes_total{state="parked"} 0"#,
+            "chatferry_live_missed_total 0",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn a_snapshot_is_named_as_the_counters_are() {

@@ -33,10 +33,14 @@ impl Fields {
         }
     }
 
-    /// The text of a field, empty if it has none.
-    pub(super) fn word(&self, name: &str) -> String {
-        let found = self.0.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_str());
-        found.unwrap_or_default().to_owned()
+    /// What a line says, but for numbers and the names of single events: another time it is a repetition.
+    pub(super) fn kind(&self, message: &str) -> String {
+        let says = |(name, _): &&(&str, Value)| !matches!(*name, "event.id" | "message.key" | "conversation.id");
+        self.0.iter().filter(says).filter_map(|(_, value)| value.as_str()).fold(message.to_owned(), |mut kind, text| {
+            kind.push('\0');
+            kind.push_str(text);
+            kind
+        })
     }
 
     /// Adds a number.

@@ -193,7 +193,7 @@ where
         let (target, message) = fields.take_target_and_message(metadata.target());
         let message = fields.scrub(message);
         if *metadata.level() <= Level::WARN {
-            let kind = (message.clone(), fields.word("error.code"), fields.word("account.id"));
+            let kind = fields.kind(&message);
             let admitted = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).admit(kind, Instant::now());
             match admitted {
                 None => return,

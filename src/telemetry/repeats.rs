@@ -11,8 +11,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// So many different lines are remembered; beyond that windows that are over are forgotten.
 const KINDS: usize = 1000;
 
-/// What makes two lines the same: message, failure code, whose.
-pub(super) type Kind = (String, String, String);
+/// What makes two lines the same: the message, and what its texts say.
+pub(super) type Kind = String;
 
 /// What is remembered of the lines of the last minute.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     fn kind(message: &str) -> Kind {
-        (message.to_owned(), String::new(), String::new())
+        message.to_owned()
     }
 
     #[test]

@@ -136,10 +136,16 @@ impl Fault for WebError {
             | Self::CheckBroken
             | Self::Blocked { .. } => self.code().action().to_owned(),
             Self::AddressNotOurs { addr } => {
-                format!("Set CHATFERRY_HTTP_ADDR to an address of this machine, such as 127.0.0.1:{}.", addr.port())
+                format!(
+                    "Set CHATFERRY_HTTP_ADDR (or CHATFERRY_METRICS_ADDR) to an address of this machine, such as 127.0.0.1:{}.",
+                    addr.port()
+                )
             }
             Self::AddressForbidden { addr } => {
-                format!("Set CHATFERRY_HTTP_ADDR to a port of 1024 or above, such as {}:8787.", host(addr))
+                let host = host(addr);
+                format!(
+                    "Set CHATFERRY_HTTP_ADDR (or CHATFERRY_METRICS_ADDR) to a port of 1024 or above, such as {host}:8787."
+                )
             }
             Self::NoAnswer { part, .. } => match part {
                 PartName::Store => "Check the database, and how busy this machine and its disk are.".to_owned(),

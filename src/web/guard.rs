@@ -27,9 +27,10 @@ const ALWAYS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Checks the request, lets it pass, and dresses the answer.
-pub(super) async fn guard(State(listener): State<SocketAddr>, request: Request, next: Next) -> Response<Body> {
-    let mut response = if !is_addressed_to(listener.ip(), &request) {
+/// Checks the request, lets it pass, and dresses the answer. Without an address any host is taken: for what a foreign
+/// page may read.
+pub(super) async fn guard(State(listener): State<Option<SocketAddr>>, request: Request, next: Next) -> Response<Body> {
+    let mut response = if listener.is_some_and(|listener| !is_addressed_to(listener.ip(), &request)) {
         plain(StatusCode::MISDIRECTED_REQUEST, "This server answers to localhost and its own address only.\n")
     } else if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered.\n");

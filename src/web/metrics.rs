@@ -6,17 +6,19 @@
 use super::WebState;
 use super::survey::{PartName, Survey};
 use crate::domain::AccountState;
-use crate::telemetry::metrics::catalogue as m;
+use crate::telemetry::metrics::{Series, catalogue as m};
 
 /// The Prometheus text format.
 pub(super) const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PARTS: [PartName; 4] = [PartName::Store, PartName::Bus, PartName::Spool, PartName::DataDir];
 
 /// All metrics as text.
 pub(super) fn numbers(survey: &Survey, state: &WebState) -> String {
     let series = state.counters.series();
     let set = |metric, values: &[&str], value: f64| series.set(metric, values, value);
     set(&m::BUILD, &[state.version], 1.0);
-    for part in [PartName::Store, PartName::Bus, PartName::Spool, PartName::DataDir] {
+    for part in PARTS {
         set(&m::PART_UP, &[part.as_str()], flag(survey.ailment(part).is_none()));
     }
     for account in survey.accounts.iter().flatten() {
@@ -42,9 +44,20 @@ pub(super) fn numbers(survey: &Survey, state: &WebState) -> String {
     for depth in survey.depths.iter().flatten() {
         let queue = depth.queue.as_str().trim_start_matches("chatferry.");
         set(&m::QUEUE_MESSAGES, &[queue], count(depth.ready + depth.in_flight));
+        if let Some(consumers) = depth.consumers {
+            set(&m::QUEUE_CONSUMERS, &[queue], count(consumers));
+        }
     }
     if let Ok(dead) = survey.dead_letters {
         set(&m::DEAD, &[], count(dead));
+    }
+    if let Ok(room) = &survey.writable {
+        for (database, size) in &room.sizes {
+            set(&m::DB_SIZE, &[database], count(*size));
+        }
+    }
+    for standing in state.packs.standings() {
+        set(&m::PACK_GENERATION, &[standing.site.as_str()], count(standing.generation));
     }
     if let Some(month) = survey.purses.iter().flatten().find_map(super::spending::PurseReading::of_month) {
         set(&m::BUDGET_USED, &["month"], count(month) / 100.0);
@@ -53,6 +66,16 @@ pub(super) fn numbers(survey: &Survey, state: &WebState) -> String {
         set(&m::MIRROR_LAST, &[], seconds(at));
     }
     state.counters.render()
+}
+
+/// What can be said before any part has answered.
+pub(super) fn numbers_before(version: &str) -> String {
+    let series = Series::default();
+    series.set(&m::BUILD, &[version], 1.0);
+    for part in PARTS {
+        series.set(&m::PART_UP, &[part.as_str()], 0.0);
+    }
+    series.render()
 }
 
 const fn flag(holds: bool) -> f64 {

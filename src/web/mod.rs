@@ -10,6 +10,9 @@
 //! | `/api/v1/status` | all that the page shows, as JSON |
 //! | `/` | the page |
 //!
+//! A second listener, if one is set, gives monitors the four paths that show no chat: [`Door::Monitoring`]. Before the
+//! daemon has found its servers, all listeners say only that: [`Face`].
+//!
 //! Beside it, for the command line of this machine: [`control`].
 //!
 //! The page is complete without script; with it, `/assets/app.js` patches it from `/api/v1/status`.
@@ -22,6 +25,7 @@
 mod assets;
 pub mod control;
 mod error;
+mod face;
 mod guard;
 mod headline;
 mod health;
@@ -46,16 +50,18 @@ use tokio::sync::watch;
 
 use crate::domain::BudgetLimits;
 use crate::fault::AnyFault;
+use crate::lifecycle::data_dir::Databases;
 use crate::ports::{Backlog, Budgets, Bus, Clock, MirrorState, Store};
 use crate::selectors::Board;
 use crate::telemetry::Counters;
 
 pub use error::WebError;
-pub use serve::{bind, serve};
+pub use face::{Door, Face};
+pub use serve::{answer, bind, serve};
 pub use survey::PartName;
 
-/// Says whether the data directory takes a write. May block: it is called on a thread of its own.
-pub type WritableCheck = Arc<dyn Fn() -> Result<(), AnyFault> + Send + Sync>;
+/// Says whether the data directory takes a write, and how much room there is. May block: it is called on a thread of its own.
+pub type WritableCheck = Arc<dyn Fn() -> Result<Databases, AnyFault> + Send + Sync>;
 
 /// What the pages are made from.
 #[derive(Clone)]

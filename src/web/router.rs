@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
 
 use super::assets::ASSETS;
+use super::face::{Door, Face, not_ready, once_open};
 use super::guard::{guard, plain};
 use super::headline::Health;
 use super::health::{HealthReport, Readiness};
@@ -21,7 +21,8 @@ use super::page;
 use super::status::Status;
 use super::survey::Observer;
 
-type Shared = State<Arc<Observer>>;
+/// What [`once_open`] puts into each request that comes through.
+type Shared = Extension<Arc<Observer>>;
 
 /// Every path that is answered, for the tests that walk all of them.
 #[cfg(test)]
@@ -39,7 +40,25 @@ pub(super) const PATHS: [&str; 10] = [
 ];
 
 /// The router of a listener at `addr`.
-pub(super) fn router(observer: Arc<Observer>, addr: SocketAddr) -> Router {
+pub(super) fn router(door: Door, face: Face, addr: SocketAddr) -> Router {
+    let (router, ours) = match door {
+        Door::Page => (page_router(), Some(addr)),
+        // Whoever scrapes it does so by a name of its own network.
+        Door::Monitoring => (monitoring_router(), None),
+    };
+    let router = router.fallback(not_found).layer(from_fn_with_state((face, door), once_open));
+    router.layer(from_fn_with_state(ours, guard))
+}
+
+fn monitoring_router() -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(ready_or_not))
+        .route("/startupz", get(startupz))
+        .route("/metrics", get(metrics))
+}
+
+fn page_router() -> Router {
     let mut router = Router::new()
         .route("/", get(dashboard))
         .route("/livez", get(livez))
@@ -51,10 +70,10 @@ pub(super) fn router(observer: Arc<Observer>, addr: SocketAddr) -> Router {
     for asset in ASSETS {
         router = router.route(asset.path, get(move |headers: HeaderMap| async move { asset.response(&headers) }));
     }
-    router.fallback(not_found).with_state(observer).layer(from_fn_with_state(addr, guard))
+    router
 }
 
-async fn dashboard(State(observer): Shared) -> Response<Body> {
+async fn dashboard(Extension(observer): Shared) -> Response<Body> {
     let survey = observer.survey().await;
     match page::render(&Status::new(&survey, &observer.state)) {
         Some(html) => typed(StatusCode::OK, "text/html; charset=utf-8", html),
@@ -66,12 +85,17 @@ async fn livez() -> Response<Body> {
     plain(StatusCode::OK, "alive\n")
 }
 
-async fn readyz(State(observer): Shared) -> Response<Body> {
+async fn readyz(Extension(observer): Shared) -> Response<Body> {
     let readiness = Readiness::new(&*observer.survey().await);
     json(if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &readiness)
 }
 
-async fn startupz(State(observer): Shared) -> Response<Body> {
+/// As [`readyz`], for those who need not know why.
+async fn ready_or_not(Extension(observer): Shared) -> Response<Body> {
+    if Readiness::new(&*observer.survey().await).ready { plain(StatusCode::OK, "ready\n") } else { not_ready(None) }
+}
+
+async fn startupz(Extension(observer): Shared) -> Response<Body> {
     if !observer.has_started() {
         observer.survey().await;
     }
@@ -82,17 +106,17 @@ async fn startupz(State(observer): Shared) -> Response<Body> {
     }
 }
 
-async fn health(State(observer): Shared) -> Response<Body> {
+async fn health(Extension(observer): Shared) -> Response<Body> {
     let report = HealthReport::new(&*observer.survey().await, &observer.state);
     json(if report.status == Health::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &report)
 }
 
-async fn metrics(State(observer): Shared) -> Response<Body> {
+async fn metrics(Extension(observer): Shared) -> Response<Body> {
     let survey = observer.survey().await;
     typed(StatusCode::OK, PROMETHEUS, numbers(&survey, &observer.state))
 }
 
-async fn status(State(observer): Shared) -> Response<Body> {
+async fn status(Extension(observer): Shared) -> Response<Body> {
     json(StatusCode::OK, &Status::new(&*observer.survey().await, &observer.state))
 }
 
@@ -100,7 +124,7 @@ async fn not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "There is nothing here. The status page is at /.\n")
 }
 
-fn json<T: Serialize>(status: StatusCode, document: &T) -> Response<Body> {
+pub(super) fn json<T: Serialize>(status: StatusCode, document: &T) -> Response<Body> {
     // serde's error may quote the text, so it is dropped.
     match serde_json::to_vec(document) {
         Ok(body) => typed(status, "application/json", body),
@@ -108,7 +132,7 @@ fn json<T: Serialize>(status: StatusCode, document: &T) -> Response<Body> {
     }
 }
 
-fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+pub(super) fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

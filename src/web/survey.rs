@@ -18,6 +18,7 @@ use super::spending::PurseReading;
 use super::{WebError, WebState};
 use crate::domain::{AccountStatus, Analysis, Conversation, ConversationKey, Gap, Purse};
 use crate::fault::{AnyFault, Code};
+use crate::lifecycle::data_dir::Databases;
 use crate::ports::{BusState, ConversationFilter, Counts, MirrorFault, QueueDepth};
 
 /// Longest wait for one answer of one dependency.
@@ -94,7 +95,7 @@ pub(super) struct Survey {
     /// When the oldest of them was made.
     pub oldest: Reading<Option<Timestamp>>,
     pub captured: Reading<u64>,
-    pub writable: Reading<()>,
+    pub writable: Reading<Databases>,
     /// Why the mirror is not written, if it is not.
     pub mirror: Option<MirrorFault>,
     /// When it was last written.
@@ -250,7 +251,7 @@ impl Observer {
         futures::future::try_join_all(read).await
     }
 
-    async fn try_data_dir(&self) -> Result<(), AnyFault> {
+    async fn try_data_dir(&self) -> Result<Databases, AnyFault> {
         let turn = Arc::clone(&self.trying).lock_owned().await;
         let check = Arc::clone(&self.state.writable);
         let tried = tokio::task::spawn_blocking(move || {

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::refusal::snapshot;
 use crate::support::processes::{Watched, send};
@@ -128,6 +129,65 @@ async fn the_daemon_waits_for_servers_that_are_not_there_and_a_stop_ends_it_well
         assert_eq!(ended.status.code(), Some(0), "{}", ended.log.join("\n"));
         assert!(!ended.log.join("\n").contains(SECRET), "{}", ended.log.join("\n"));
     }
+}
+
+#[tokio::test]
+async fn while_it_waits_it_says_so_at_all_its_doors() {
+    let (_deaf, port) = deaf();
+    let place = place()
+        .with("CHATFERRY_METRICS_ADDR", "127.0.0.1:0")
+        .with("RABBITMQ_URL", format!("amqp://user:{SECRET}@127.0.0.1:{port}/"));
+    let mut daemon = Watched::start(&place, &["run"]);
+    let mut doors = Vec::new();
+    for _ in 0..2 {
+        let line: serde_json::Value = serde_json::from_str(&daemon.until_log(&["http listening"]).await).unwrap();
+        doors.push(line["http.address"].as_str().unwrap().to_owned());
+    }
+    daemon.until_log(&["waiting for a server", "\"attempt\":1"]).await;
+    for door in &doors {
+        assert_eq!(get(door, "/livez").await.0, 200);
+        assert_eq!(get(door, "/startupz").await.0, 503);
+        let (status, ready) = get(door, "/readyz").await;
+        assert_eq!(status, 503);
+        assert!(ready.contains("bus-unavailable") && !ready.contains(SECRET), "{ready}");
+        let (status, numbers) = get(door, "/metrics").await;
+        assert_eq!(status, 200);
+        for sample in ["chatferry_build_info{version=", "chatferry_part_up{part=\"bus\"} 0"] {
+            assert!(numbers.contains(sample), "{sample} is not in:\n{numbers}");
+        }
+    }
+    assert!(get(&doors[0], "/readyz").await.1.contains(&port.to_string()), "the owner is told where");
+    assert!(!get(&doors[1], "/readyz").await.1.contains(&port.to_string()), "monitors are not");
+    send(daemon.pid(), Signal::TERM);
+    let ended = daemon.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log.join("\n"));
+}
+
+#[tokio::test]
+async fn another_daemon_in_the_same_place_is_told_before_its_address_is() {
+    let place = place();
+    let mut daemon = Watched::start(&place, &["run"]);
+    let line: serde_json::Value = serde_json::from_str(&daemon.until_log(&["http listening"]).await).unwrap();
+    let taken = line["http.address"].as_str().unwrap().to_owned();
+    let second = place.with("CHATFERRY_HTTP_ADDR", &taken);
+    let refused = second.run(&["run"]).await;
+    assert!(refused.stderr.contains("data-dir-locked"), "{}", refused.stderr);
+    let elsewhere = Place::new().with("CHATFERRY_HTTP_ADDR", &taken);
+    let refused = elsewhere.run(&["run"]).await;
+    assert!(refused.stderr.contains("http-address-unusable"), "{}", refused.stderr);
+    send(daemon.pid(), Signal::TERM);
+    assert!(daemon.end().await.status.success());
+}
+
+/// What a door answers: status and body.
+async fn get(addr: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 #[tokio::test]

@@ -159,7 +159,8 @@ async fn a_layout_that_no_pack_knows_parks_the_account_until_a_repaired_pack_com
     let only_a = demo_pack(&[("conversations", "row", "\".conversation\"")]);
     let site = Site::start(tiny_site()).await.unwrap();
     let bind = site.addr();
-    let mut place = Place::for_site(&site).with_pack(&only_a);
+    // The page that is open stays as it was: a sweep opens it anew.
+    let mut place = Place::for_site(&site).with_pack(&only_a).with("CHATFERRY_RECONCILE_INTERVAL", "2s");
     let daemon = Daemon::start(&mut place).await;
     let seeded = site.truth().len();
     daemon.stored(seeded).await;

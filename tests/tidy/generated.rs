@@ -6,6 +6,7 @@ use chatferry::domain::EventType;
 use chatferry::domain::event::{
     AccountChanged, AnalysisCompleted, AnalysisRequested, MessageCaptured, SelectorsDrifted,
 };
+use chatferry::telemetry::metrics::catalogue;
 use schemars::{Schema, schema_for};
 
 use super::source::{files, root};
@@ -44,7 +45,25 @@ fn the_schema_of_packs_is_fresh() {
 
 #[test]
 fn the_list_of_metrics_is_fresh() {
-    is_fresh(&format!("{REFERENCE}/metrics.md"), &chatferry::telemetry::metrics::catalogue::reference());
+    is_fresh(&format!("{REFERENCE}/metrics.md"), &catalogue::reference());
+    is_fresh("deploy/prometheus/metrics.txt", &metrics_list());
+}
+
+/// Of those that every process has, the ones that alerts and dashboards use.
+const OF_THE_PROCESS: &str = "process_resident_memory_bytes gauge\nprocess_cpu_seconds_total counter\n\
+                              process_open_fds gauge\nprocess_start_time_seconds gauge\n";
+
+/// What alerts and dashboards may use, for the tools that check them.
+fn metrics_list() -> String {
+    let mut list =
+        "# Every metric that the rules and dashboards may use: name, type, labels. One per line. Made from the\n\
+                    # daemon's own list (src/telemetry/metrics/catalogue.rs).\n"
+            .to_owned();
+    for metric in catalogue::ALL {
+        list.push_str(format!("{} {} {}", metric.name, metric.kind.as_str(), metric.labels.join(",")).trim_end());
+        list.push('\n');
+    }
+    list + OF_THE_PROCESS
 }
 
 #[test]

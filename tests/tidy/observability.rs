@@ -336,7 +336,7 @@ fn a_breach_is_found() {
         "sum(chatferry_messages_total)",
         r#"chatferry_dead_letters{queue="x"}"#,
         "sum by (account) (chatferry_gaps_open)",
-        "chatferry_live_latency_seconds",
+        "chatferry_end_to_end_seconds",
         "max(chatferry_gaps_open) and on (site) chatferry_dead_letters",
         "vector(0)",
     ] {

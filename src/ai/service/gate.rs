@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::super::error::{AiError, Lost};
 use super::allowance::is_short;
 use crate::fault::{Code, Fault};
-use crate::resilience::{Breaker, BreakerSettings, Permit, Quota};
+use crate::resilience::{Breaker, BreakerSettings, BreakerState, Permit, Quota};
 
 /// It opens when half of the calls of two minutes failed, or nine of ten took nearly all the time that they may.
 fn breaker(timeout: Duration) -> BreakerSettings {
@@ -67,6 +67,18 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Whether calls are let through now: 0 all, 1 a few to see, 2 none.
+    pub(super) fn openness(&self) -> f64 {
+        let guard = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        match guard.0.state(Instant::now().into_std()) {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        }
+    }
+}
+
 /// Leave to make one call; what came of it is told by [`Pass::leave`].
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
@@ -112,7 +124,7 @@ impl Pass<'_> {
         let before = breaker.state(now.into_std());
         breaker.record(permit, now.into_std(), !trouble, now - self.begun);
         let after = breaker.state(now.into_std());
-        before != after && after == crate::resilience::BreakerState::Open
+        before != after && after == BreakerState::Open
     }
 }
 
@@ -139,6 +151,7 @@ mod tests {
         for n in 1..=10 {
             let opened = gate.enter().await.unwrap().leave(&trouble(), true);
             assert_eq!(opened, n == 10);
+            assert_eq!(gate.openness(), if opened { 2.0 } else { 0.0 });
         }
         match gate.enter().await.unwrap_err() {
             AiError::Resting { after, code } => {
@@ -151,6 +164,7 @@ mod tests {
         for _ in 0..2 {
             gate.enter().await.unwrap().leave(&Ok::<_, AiError>(()), true);
         }
+        assert_eq!(gate.openness(), 0.0);
         for _ in 0..9 {
             assert!(gate.enter().await.is_ok());
         }

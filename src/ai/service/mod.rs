@@ -55,6 +55,7 @@ use crate::config::{AiSettings, Price};
 use crate::domain::{Usage, Verdict};
 use crate::fault::AnyFault;
 use crate::ports::{Analyst, AnalystRequest, Clock, Memory, Reply};
+use crate::telemetry::metrics::catalogue as m;
 use crate::telemetry::occurrences::{AiAsked, AiFormSettled, AiLeftAlone};
 use crate::telemetry::{Counters, Occurrence};
 
@@ -197,7 +198,10 @@ impl AiService {
             duration: begun.elapsed(),
         }
         .emit(&self.counters);
-        if pass.leave(&tried.outcome, is_last || !tried.outcome.as_ref().is_err_and(refusal::may_be_the_form)) {
+        let opened =
+            pass.leave(&tried.outcome, is_last || !tried.outcome.as_ref().is_err_and(refusal::may_be_the_form));
+        self.counters.series().set(&m::BREAKER, &["ai"], self.gate.openness());
+        if opened {
             AiLeftAlone {
                 model: &self.settings.model,
                 failure: tried.outcome.as_ref().err().map(crate::fault::Fault::code),

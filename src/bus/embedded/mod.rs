@@ -154,7 +154,7 @@ impl Bus for EmbeddedBus {
                     let pending: i64 = c.prepare_cached(&lane.sql.count)?.query_row([], |row| row.get(0))?;
                     let pending = pending.cast_unsigned();
                     let in_flight = lane.in_flight().min(pending);
-                    Ok(QueueDepth { queue: lane.queue, ready: pending - in_flight, in_flight })
+                    Ok(QueueDepth { queue: lane.queue, ready: pending - in_flight, in_flight, consumers: None })
                 })
                 .collect::<Result<Vec<_>, rusqlite::Error>>()
         });

@@ -132,7 +132,8 @@ impl Ledger {
                 page.events.clear();
             }
             let unseen = if is_believed { unseen } else { 0 };
-            depths.push(QueueDepth { queue, ready: counted + unseen, in_flight: page.held });
+            let consumers = u64::try_from(level.consumers).ok();
+            depths.push(QueueDepth { queue, ready: counted + unseen, in_flight: page.held, consumers });
         }
         depths
     }
@@ -183,6 +184,8 @@ mod tests {
         ledger.handed_out(Queue::Archive, id(1));
         ledger.put_back(Queue::Archive, id(1), true);
         let levels = [Level { ready: 0, consumers: 1 }, Level::default(), Level::default()];
+        let consumers: Vec<Option<u64>> = ledger.depths(&levels, 1).iter().map(|depth| depth.consumers).collect();
+        assert_eq!(consumers, [Some(1), Some(0), Some(0)]);
         let ready: Vec<u64> = ledger.depths(&levels, 1).iter().map(|depth| depth.ready).collect();
         assert_eq!(ready, [1, 0, 0], "ours is known");
         let ready: Vec<u64> = ledger.depths(&levels, 2).iter().map(|depth| depth.ready).collect();

@@ -71,7 +71,7 @@ fn show_is_a_table_or_one_json_document() {
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["LOG_LEVEL", "debug", "environment"]);
     assert!(text.contains("account demo/default  username an••••  password ••••  environment\n"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&render_show(&config, true)).unwrap();
-    assert_eq!(json["settings"].as_array().unwrap().len(), 52);
+    assert_eq!(json["settings"].as_array().unwrap().len(), 53);
     assert_eq!(json["accounts"][0]["password"], MASK);
     assert_eq!(json["settings"][0]["origin"], "default");
 }

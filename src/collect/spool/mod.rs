@@ -33,6 +33,9 @@ use crate::lifecycle::Room;
 use crate::ports::{Backlog, Outgoing};
 use crate::sqlite::{Database, SqliteError};
 
+/// Its file in the data directory.
+pub const FILE: &str = "spool.db";
+
 /// The spool.
 #[derive(Debug)]
 pub struct Spool {
@@ -54,7 +57,7 @@ impl Spool {
     /// # Errors
     /// Those of an embedded database file: damaged, full, not ours.
     pub fn open(data_dir: &Path, dry_run: bool) -> Result<Self, CollectError> {
-        let db = Database::open(&data_dir.join("spool.db"), schema::MIGRATIONS)?;
+        let db = Database::open(&data_dir.join(FILE), schema::MIGRATIONS)?;
         let folder = data_dir.to_owned();
         Ok(Self {
             folder,

@@ -26,6 +26,8 @@ pub enum Kind {
     Path,
     /// IP address and port, on this machine.
     LoopbackAddress,
+    /// Address and port, of this machine and of any network card.
+    Address,
     /// A switch.
     Bool,
     /// A switch that is only ever turned on.
@@ -71,6 +73,7 @@ impl Kind {
     pub fn expected(self) -> String {
         match self {
             Self::Path => "a path".to_owned(),
+            Self::Address => "an address with a port, such as 0.0.0.0:8788".to_owned(),
             Self::LoopbackAddress => "a loopback address with a port, such as 127.0.0.1:8787".to_owned(),
             Self::Bool => "true, false, 1, 0, yes or no".to_owned(),
             Self::OnlyTrue => "1 or true, or nothing at all".to_owned(),

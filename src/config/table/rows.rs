@@ -55,6 +55,18 @@ pub static HTTP_ADDR: Setting = Setting {
     ..ROW
 };
 
+/// Where monitors ask.
+pub static METRICS_ADDR: Setting = Setting {
+    variable: "CHATFERRY_METRICS_ADDR",
+    key: "metrics.addr",
+    kind: Kind::Address,
+    computed: Some("no listener beside the status page's"),
+    help: "Where /metrics, /livez, /readyz and /startupz are answered for monitors, beside the status page's address; any \
+           address may be used, because no chat is shown there. The names of accounts, such as demo/default, are.",
+    obtain: "Any free port that only your monitoring can reach.",
+    ..ROW
+};
+
 /// Whether Chromium runs without a window.
 pub static BROWSER_HEADLESS: Setting = Setting {
     variable: "CHATFERRY_BROWSER_HEADLESS",
@@ -319,10 +331,11 @@ pub(super) static LATER: [Setting; 2] = [
     absent("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", "this version sends no traces"),
 ];
 
-pub(super) static IN_FORCE: [&Setting; 52] = [
+pub(super) static IN_FORCE: [&Setting; 53] = [
     &DATA_DIR,
     &SELECTORS_DIR,
     &HTTP_ADDR,
+    &METRICS_ADDR,
     &BROWSER_HEADLESS,
     &CHROMIUM_PATH,
     &BROWSER_NO_SANDBOX,

@@ -66,11 +66,13 @@ metrics! {
     GAPS = Kind::Counter, "chatferry_gaps_total" [] "Intervals found that could not be seen.";
     GAPS_OPEN = Kind::Gauge, "chatferry_gaps_open" [] "Intervals that could not be seen and are not yet covered.";
     FALLBACKS = Kind::Counter, "chatferry_selector_fallbacks_total" [] "Fields that began to match by a later alternative only.";
+    PACK_GENERATION = Kind::Gauge, "chatferry_pack_generation" ["site"] "How often another version of the site's selector pack came into use.";
     SPOOL_PENDING = Kind::Gauge, "chatferry_spool_pending_events" [] "Events in the spool that the bus has not confirmed.";
     SPOOL_OLDEST = Kind::Gauge, "chatferry_spool_oldest_created_timestamp_seconds" [] "When the oldest event in the spool was made; 0 while there is none.";
     CONFIRMS = Kind::Counter, "chatferry_publish_confirms_total" ["outcome"] "Events given to the bus: ack, or what was wrong: unroutable, blocked, full, failed.";
     BLOCKED = Kind::Gauge, "chatferry_broker_blocked" [] "1 while the bus answers but takes no events.";
     QUEUE_MESSAGES = Kind::Gauge, "chatferry_queue_messages" ["queue"] "Events in a queue.";
+    QUEUE_CONSUMERS = Kind::Gauge, "chatferry_queue_consumers" ["queue"] "Consumers of a queue, of all processes; not known of the embedded bus.";
     PROCESSED = Kind::Counter, "chatferry_events_processed_total" ["stage", "outcome"] "Deliveries that a consumer settled: done, retried, dead.";
     FAILED = Kind::Counter, "chatferry_events_failed_total" ["stage", "error_type"] "Deliveries that failed, by failure code.";
     DUPLICATES = Kind::Counter, "chatferry_duplicates_suppressed_total" ["stage"] "Repetitions that changed nothing.";
@@ -84,15 +86,19 @@ metrics! {
     AI_CALLS = Kind::Counter, "chatferry_ai_calls_total" ["outcome"] "Requests to the AI service: done, failed.";
     AI_TOKENS = Kind::Counter, "chatferry_ai_tokens_total" ["type"] "Tokens that the AI service charged for: input, output.";
     AI_COST = Kind::Counter, "chatferry_ai_cost_micros_total" [] "What the AI service cost, in millionths of the currency of the prices.";
+    BREAKER = Kind::Gauge, "chatferry_breaker_state" ["dep"] "Whether calls are made, as of the last one: 0 all, 1 a few to see, 2 none.";
     BUDGET_USED = Kind::Gauge, "chatferry_budget_used_ratio" ["window"] "The used share of the budget of the month, in its tightest limit; 0 without one.";
     MIRROR_WRITES = Kind::Counter, "chatferry_mirror_writes_total" ["outcome"] "Writes of the mirror: done, failed.";
     MIRROR_LAST = Kind::Gauge, "chatferry_mirror_last_write_timestamp_seconds" [] "When the mirror was last written or found up to date.";
     BROWSERS = Kind::Counter, "chatferry_browser_starts_total" [] "Browsers that were started.";
     RESTARTS = Kind::Counter, "chatferry_browser_restarts_total" ["reason"] "Browsers that ended before their pages did: lost, recycled.";
+    BROWSER_PROCESSES = Kind::Gauge, "chatferry_browser_processes" [] "Processes of all browsers, as of the last look.";
+    BROWSER_MEMORY = Kind::Gauge, "chatferry_browser_memory_bytes" [] "Memory of all browsers, where what the processes of one share counts once.";
     LIVE_MISSED = Kind::Counter, "chatferry_live_missed_total" [] "Messages that a sweep found and the page had not told.";
     STALE = Kind::Counter, "chatferry_stale_total" [] "Times that an account was found stale.";
     SETBACKS = Kind::Counter, "chatferry_consumer_setbacks_total" [] "Waits of a consumer for no event's fault.";
     LATE_TASKS = Kind::Counter, "chatferry_late_tasks_total" [] "Tasks that a stop did not wait for.";
+    DB_SIZE = Kind::Gauge, "chatferry_db_size_bytes" ["database"] "Size of a database file in the data directory, with its journal: chatferry, spool.";
     DISK_FREE = Kind::Gauge, "chatferry_disk_free_bytes" [] "Bytes that are free on the disk of the data directory.";
     PART_UP = Kind::Gauge, "chatferry_part_up" ["part"] "1 if the part answers, 0 if it does not.";
 }

@@ -14,6 +14,9 @@ pub use catalogue::{Kind, Metric};
 
 static METADATA: Metadata<'static> = Metadata::new("chatferry", Level::INFO, None);
 
+const CPU_AS_GAUGE: &str = "# TYPE process_cpu_seconds_total gauge\n";
+const CPU_AS_COUNTER: &str = "# TYPE process_cpu_seconds_total counter\n";
+
 /// The values of all metrics.
 pub struct Series {
     recorder: PrometheusRecorder,
@@ -67,6 +70,11 @@ impl Series {
         self.recorder.register_gauge(&key(metric, values), &METADATA).set(value);
     }
 
+    /// Moves a gauge to which several add their share.
+    pub fn shift(&self, metric: &Metric, values: &[&str], by: f64) {
+        self.recorder.register_gauge(&key(metric, values), &METADATA).increment(by);
+    }
+
     /// Takes a duration into a histogram.
     pub fn observe(&self, metric: &Metric, values: &[&str], duration: std::time::Duration) {
         self.recorder.register_histogram(&key(metric, values), &METADATA).record(duration.as_secs_f64());
@@ -75,7 +83,8 @@ impl Series {
     /// All metrics in the Prometheus text format, with those of the process.
     pub fn render(&self) -> String {
         with_local_recorder(&self.recorder, || self.process.collect());
-        self.recorder.handle().render()
+        // Counters of this library are whole numbers; parts of a second fit only a gauge, and it only ever grows.
+        self.recorder.handle().render().replace(CPU_AS_GAUGE, CPU_AS_COUNTER)
     }
 }
 
@@ -129,6 +138,7 @@ mod tests {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }
         assert!(text.contains("process_resident_memory_bytes"), "{text}");
+        assert!(text.contains(CPU_AS_COUNTER) && !text.contains(CPU_AS_GAUGE), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::sample::{Refused, Trouble, state};
 use super::wire::Server;
+use crate::lifecycle::data_dir::Databases;
 use crate::web::survey::{DEADLINE, Observer, PartName};
 use crate::web::{WebState, WritableCheck};
 
@@ -96,7 +97,7 @@ async fn a_disk_that_hangs_costs_one_thread_however_often_it_is_asked() {
     let held = std::sync::Mutex::new(held);
     let writable: WritableCheck = Arc::new(move || {
         let _ = held.lock().unwrap().recv();
-        Ok(())
+        Ok(Databases::default())
     });
     let observer = Observer::new(WebState { writable: Arc::clone(&writable), ..state(FINE, FINE, FINE) });
     for _ in 0..3 {
@@ -116,7 +117,7 @@ async fn viewers_share_one_survey() {
     let counted = Arc::clone(&tries);
     let writable = Arc::new(move || {
         counted.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        Ok(Databases::default())
     });
     let observer = Observer::new(WebState { writable, ..state(FINE, FINE, FINE) });
     tokio::time::pause();

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::sample::{Trouble, state};
+use super::sample::{Refused, Trouble, state};
 use super::wire::{Answer, Server};
 use crate::fault::{Code, Fault};
 use crate::web::router::PATHS;
-use crate::web::{WebError, bind};
+use crate::web::{Door, Face, WebError, answer, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 async fn server() -> Server {
     Server::start(state(Trouble::Empty, Trouble::Empty, Trouble::Empty)).await
@@ -129,4 +130,72 @@ async fn a_half_sent_request_does_not_hold_the_stop_up() {
     server.shutdown.cancel();
     timeout(Duration::from_secs(60), server.task).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(server.addr).await.is_err(), "nobody listens any more");
+}
+
+/// A listener for monitors, with what it shows.
+async fn monitoring(face: &Face) -> Server {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(answer(listener, Door::Monitoring, face.clone(), shutdown.clone()));
+    Server { addr, shutdown, task }
+}
+
+#[tokio::test]
+async fn monitors_are_answered_by_any_name_and_see_no_chat() {
+    let face = Face::new("1.2.3");
+    face.show(state(Trouble::Empty, Trouble::Empty, Trouble::Empty));
+    let server = monitoring(&face).await;
+    for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
+        let answer = server.ask("GET", path, &[("host", "chatferry.monitoring.svc:8788")]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_dressed(&answer, path);
+        assert_eq!(server.ask("POST", path, &[("host", "chatferry")]).await.status, 405, "{path}");
+    }
+    for path in PATHS.iter().filter(|path| !["/livez", "/readyz", "/startupz", "/metrics"].contains(path)) {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+    face.show(state(Trouble::Away, Trouble::Away, Trouble::Away));
+    assert_eq!(server.get("/readyz").await.status, 200, "only the first call counts");
+}
+
+#[tokio::test]
+async fn monitors_are_not_told_addresses() {
+    let face = Face::new("1.2.3");
+    face.waits_for(&Refused.into());
+    let server = monitoring(&face).await;
+    let before = server.get("/readyz").await;
+    assert_eq!((before.status, before.body.as_str()), (503, "not ready: database-failed\n"));
+    face.show(state(Trouble::Away, Trouble::Away, Trouble::Away));
+    let after = server.get("/readyz").await;
+    assert_eq!((after.status, after.body.as_str()), (503, "not ready\n"));
+}
+
+#[tokio::test]
+async fn before_there_is_anything_to_show_it_is_alive_and_not_ready_at_the_same_door() {
+    let face = Face::new("1.2.3");
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(answer(listener, Door::Page, face.clone(), shutdown.clone()));
+    let server = Server { addr, shutdown, task };
+    assert_eq!(server.get("/readyz").await.json()["reason"], "the daemon is starting");
+    face.waits_for(&Refused.into());
+    for (path, status) in [("/livez", 200), ("/metrics", 200), ("/startupz", 503), ("/readyz", 503), ("/", 503)] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_dressed(&answer, path);
+    }
+    let ready = server.get("/readyz").await.json();
+    assert_eq!((&ready["ready"], &ready["code"]), (&false.into(), &"database-failed".into()));
+    assert_eq!(ready["reason"], "the connection to db.example was refused");
+    let numbers = server.get("/metrics").await.body;
+    for line in [r#"chatferry_build_info{version="1.2.3"} 1"#, r#"chatferry_part_up{part="bus"} 0"#] {
+        assert!(numbers.lines().any(|known| known == line), "{numbers}");
+    }
+    assert_eq!(server.ask("GET", "/livez", &[("host", "evil.example")]).await.status, 421);
+    face.show(state(Trouble::Empty, Trouble::Empty, Trouble::Empty));
+    for path in PATHS {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
 }

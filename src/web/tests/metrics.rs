@@ -34,6 +34,9 @@ fn a_survey_gives_its_numbers() {
     assert_eq!(now[r#"chatferry_build_info{version="1.2.3"}"#], 1.0);
     assert_eq!(now[r#"chatferry_queue_messages{queue="archive"}"#], 12_348.0);
     assert_eq!(now[r#"chatferry_budget_used_ratio{window="month"}"#], 0.12);
+    assert_eq!(now[r#"chatferry_queue_consumers{queue="archive"}"#], 1.0);
+    assert_eq!(now[r#"chatferry_db_size_bytes{database="chatferry"}"#], 4096.0);
+    assert_eq!(now[r#"chatferry_pack_generation{site="demo"}"#], 0.0, "known, and never another one");
     assert_eq!(now["chatferry_spool_pending_events"], 0.0);
     assert_eq!(now[r#"chatferry_part_up{part="store"}"#], 1.0);
 }

@@ -15,6 +15,7 @@ use crate::domain::{
     Text, Usage, Verdict,
 };
 use crate::fault::{AnyFault, Class, Code, Fault, Scope};
+use crate::lifecycle::data_dir::Databases;
 use crate::ports::{
     Archived, Backlog, Budgets, Bus, Clock, ConversationFilter, Counts, DeadLetter, Deliveries, Draw, DueConversation,
     DueRule, MessageRange, Outgoing, Queue, QueueDepth, Reservation, Reserved, Store, StoredMessage,
@@ -206,7 +207,7 @@ pub fn state(store: Trouble, bus: Trouble, spool: Trouble) -> WebState {
         bus: Arc::new(bus),
         spool: Arc::new(spool),
         clock: Arc::new(Noon),
-        writable: Arc::new(|| Ok(())),
+        writable: Arc::new(|| Ok(Databases::default())),
         started: ago(3_725),
         version: "1.2.3",
         workbook: Some("/var/lib/chatferry/summaries.xlsx".into()),
@@ -333,13 +334,15 @@ pub fn well() -> Survey {
                 ..Balance::default()
             },
         }]),
-        depths: Ok(Queue::ALL.map(|queue| QueueDepth { queue, ready: 12_345, in_flight: 3 }).into()),
+        depths: Ok(Queue::ALL
+            .map(|queue| QueueDepth { queue, ready: 12_345, in_flight: 3, consumers: Some(1) })
+            .into()),
         dead_letters: Ok(0),
         pending: Ok(0),
         oldest: Ok(None),
         captured: Ok(2_408),
         flowing: Ok(()),
-        writable: Ok(()),
+        writable: Ok(Databases { sizes: vec![("chatferry", 4096)] }),
         mirror: None,
         mirrored_at: None,
     }

@@ -80,7 +80,7 @@ spec:
         - configMapRef: { name: {{ .root.Release.Name }}-settings }
         - configMapRef: { name: {{ .root.Release.Name }}-{{ .component }} }
       ports:
-        # Metrics only. The status page has no login and stays on the pod's own loopback.
+        # For monitors: numbers and health. The status page has no login and stays on the pod's own loopback.
         - { name: metrics, containerPort: {{ .root.Values.metrics.port }} }
       securityContext:
         {{- include "chatferry.confined" . | nindent 8 }}
