@@ -168,8 +168,11 @@ pub async fn run(command: SelectorsCommand, sources: Sources) -> Result<(), Fail
 
 fn check(packs: &[String], as_json: bool, config: &Config) -> Result<(), Failure> {
     let library = Library::open(&config.selectors_dir).map_err(AnyFault::from)?;
-    let names: Vec<String> =
-        if packs.is_empty() { library.sites().iter().map(ToString::to_string).collect() } else { packs.to_vec() };
+    let every = || {
+        let misnamed = library.misnamed().iter().map(|path| path.display().to_string());
+        library.sites().iter().map(ToString::to_string).chain(misnamed).collect()
+    };
+    let names: Vec<String> = if packs.is_empty() { every() } else { packs.to_vec() };
     let mut broken = 0;
     let mut documents = Vec::new();
     for name in names {

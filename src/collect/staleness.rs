@@ -113,7 +113,7 @@ struct Pending {
 /// What is stored of one conversation.
 #[derive(Debug, Clone, Copy)]
 struct Fed {
-    /// When messages of it were last stored.
+    /// When messages of it were last stored as they came.
     at: Timestamp,
     /// When its newest message was sent, if the page says so.
     newest: Option<Timestamp>,
@@ -200,12 +200,16 @@ impl Staleness {
     pub fn stored(&mut self, conversation: &str, newest: Option<Timestamp>, now: Timestamp) {
         self.habit.heard(now);
         self.found(conversation, newest, now);
+        // A row may follow its message; one that rises after a pass is news of its own.
+        if let Some(fed) = self.fed.get_mut(conversation) {
+            fed.at = now;
+        }
     }
 
     /// A pass found new messages of a conversation.
     pub fn found(&mut self, conversation: &str, newest: Option<Timestamp>, now: Timestamp) {
         self.pending.remove(conversation);
-        self.fed.insert(conversation.to_owned(), Fed { at: now, newest });
+        self.knows(conversation, newest);
         self.silent_since = now;
     }
 

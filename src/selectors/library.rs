@@ -24,6 +24,7 @@ pub enum PackSource {
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     packs: BTreeMap<SiteId, PackSource>,
+    misnamed: Vec<PathBuf>,
 }
 
 impl Library {
@@ -31,27 +32,36 @@ impl Library {
     /// used may be broken.
     ///
     /// # Errors
-    /// [`PackError::Unreadable`] if the folder exists and can't be listed; [`PackError::Invalid`] if a
-    /// file's stem is no site id.
+    /// [`PackError::Unreadable`] if the folder exists and can't be listed.
     pub fn open(folder: &Path) -> Result<Self, PackError> {
         let mut packs: BTreeMap<SiteId, PackSource> =
             BUILT_IN.iter().filter_map(|(name, text)| Some((name.parse().ok()?, PackSource::BuiltIn(text)))).collect();
         let unreadable = |source| PackError::Unreadable { path: folder.to_owned(), source };
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { packs }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { packs, misnamed: Vec::new() });
+            }
             Err(error) => return Err(unreadable(error)),
         };
+        let mut misnamed = Vec::new();
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
-            // A copy with another name (`demo copy.toml`) must not keep every site from being read.
-            if is_pack(&path)
-                && let Ok(site) = site_of(&path)
-            {
-                packs.insert(site, PackSource::File(path));
+            if !is_pack(&path) {
+                continue;
+            }
+            match site_of(&path) {
+                Ok(site) => {
+                    packs.insert(site, PackSource::File(path));
+                }
+                // A copy with another name (`demo copy.toml`) must not keep every site from being read.
+                Err(error) => {
+                    tracing::warn!(target: "chatferry::selectors", reason = %error, "a file in the folder of packs is passed over");
+                    misnamed.push(path);
+                }
             }
         }
-        Ok(Self { packs })
+        Ok(Self { packs, misnamed })
     }
 
     /// The sites that have a pack, as far as names tell: what can't be read is left out here, so that it
@@ -62,6 +72,11 @@ impl Library {
         let own = packs.filter_map(|path| site_of(&path).ok());
         let built_in = BUILT_IN.iter().filter_map(|(name, _)| name.parse().ok());
         built_in.chain(own).collect::<BTreeSet<SiteId>>().into_iter().collect()
+    }
+
+    /// Files that look like packs and are named after no site.
+    pub fn misnamed(&self) -> &[PathBuf] {
+        &self.misnamed
     }
 
     /// Every site there is a pack for.

@@ -156,12 +156,15 @@ async fn a_pack_that_is_no_toml_and_one_that_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn a_pack_whose_name_is_no_site_does_not_hide_the_accounts() {
+async fn a_pack_whose_name_is_no_site_is_named_and_stops_no_other() {
     let place = somewhere();
     let path = put_pack(&place, PACK).with_file_name("My Pack.toml");
     fs::write(&path, PACK).unwrap();
-    let run = refused(&place, &["collect", "--once"], 78, "pack-invalid").await;
-    assert!(run.stderr.contains(&path.display().to_string()), "{}", run.stderr);
+    let run = place.run(&["collect", "--once"]).await;
+    assert!(run.stderr.contains("My Pack.toml") && !run.stderr.contains("pack-invalid"), "{}", run.stderr);
+    let check = place.run(&["selectors", "check"]).await;
+    assert_eq!(check.code(), Some(1), "{}", check.stdout);
+    assert!(check.stdout.contains(&format!("broken  the selector pack {}", path.display())), "{}", check.stdout);
 }
 
 #[tokio::test]
