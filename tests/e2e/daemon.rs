@@ -56,7 +56,8 @@ impl Daemon {
     pub async fn until(&self, what: &str, is_met: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
             assert_eq!(get(self.addr, "/livez").await.map(|(code, _)| code), Some(200));
-            let (_, body) = get(self.addr, "/api/v1/status").await?;
+            // While it starts there is nothing to show yet.
+            let (_, body) = get(self.addr, "/api/v1/status").await.filter(|(code, _)| *code == 200)?;
             Some(serde_json::from_str(&body).unwrap()).filter(&is_met)
         })
         .await

@@ -57,7 +57,8 @@ impl Serving {
     pub async fn until(&self, what: &str, is_met: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
             assert_eq!(self.get("/livez").await.map(|(code, _)| code), Some(200));
-            let (_, body) = self.get("/api/v1/status").await?;
+            // While it starts there is nothing to show yet.
+            let (_, body) = self.get("/api/v1/status").await.filter(|(code, _)| *code == 200)?;
             Some(serde_json::from_str(&body).unwrap()).filter(&is_met)
         })
         .await
