@@ -73,7 +73,8 @@ async fn the_daemon_reaps_every_browser_that_dies_under_it() {
     let mut program = Watched::start(&place, &["run"]);
     let daemon = program.pid();
     for _ in 0..3 {
-        program.until_log(&["account.state=live"]).await;
+        // Not the state: an account that flips is held back.
+        program.until_log(&["pass completed"]).await;
         let before = browsers.running();
         assert!(before.len() > 3, "{before:#?}");
         for process in &before {
@@ -86,7 +87,7 @@ async fn the_daemon_reaps_every_browser_that_dies_under_it() {
         let still = |pid: i32| browsers.running().iter().any(|process| process.pid == pid);
         assert!(!before.iter().any(|process| still(process.pid)), "two browsers on one profile");
     }
-    program.until_log(&["account.state=live"]).await;
+    program.until_log(&["pass completed"]).await;
     send(daemon, Signal::TERM);
     let ended = program.end().await;
     assert!(ended.status.success(), "{}\n{}", ended.status, ended.log.join("\n"));
