@@ -16,7 +16,7 @@
 //! | [`containment`] | what the browser may reach: the pack's hosts and nothing else |
 //! | [`tab`] | one DevTools page: every command raced against a crash and a deadline |
 //! | [`page`] | [`crate::ports::page::SitePage`] in terms of the page agent |
-//! | [`evidence`] | shape and picture of a page that can't be read, without its content |
+//! | `evidence` | shape and picture of a page that can't be read, without its content |
 //! | [`observing`] | what the page tells by itself: binding, script of every new document |
 //! | `observer.js` | the part of the agent that tells |
 //! | `agent.js` | everything that is ever done inside a page |

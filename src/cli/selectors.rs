@@ -2,9 +2,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`pages`] | the live pages and saved ones, each opened and closed for one tool |
-//! | [`fixture`] | a page with the rows that it must give, and how two readings differ |
-//! | [`recording`], [`testing`], [`comparing`] | `record`, `test`, `diff` |
+//! | `pages` | the live pages and saved ones, each opened and closed for one tool |
+//! | `fixture` | a page with the rows that it must give, and how two readings differ |
+//! | `recording`, `testing`, `comparing` | `record`, `test`, `diff` |
 
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ pub enum SelectorsCommand {
         /// As this account [default: the first of the site]
         #[arg(long, value_name = "ID")]
         account: Option<AccountId>,
-        /// Folder for the fixtures [default: fixtures/<site> in the folder of packs]
+        /// Folder for the fixtures [default: fixtures/SITE in the folder of packs]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// One JSON document
@@ -71,7 +71,7 @@ pub enum SelectorsCommand {
     Test {
         /// Sites or files; none: every pack that has fixtures
         packs: Vec<String>,
-        /// Fixtures of the pack [default: fixtures/<site> in the folder of packs]
+        /// Fixtures of the pack [default: fixtures/SITE in the folder of packs]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
         /// One JSON document

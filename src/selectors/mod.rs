@@ -15,7 +15,7 @@
 //! | [`board`] | which version of each pack is in use, and why another one is not |
 //! | [`versions`] | the versions that were in use, kept for going back |
 //! | [`schema`] | the JSON Schema that editors complete from |
-//! | [`reference`] | every key with its meaning, generated from the same types |
+//! | [`mod@reference`] | every key with its meaning, generated from the same types |
 //!
 //! Architecture invariant: a pack can't name a control that writes to the site. The login form is the
 //! only thing that is ever filled in.

@@ -2,9 +2,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`seal`] | what a file looks like; sealing, opening, rotating; pure |
+//! | `seal` | what a file looks like; sealing, opening, rotating; pure |
 //! | [`keys`] | the wrapping keys, and where they come from |
-//! | [`files`] | writing a file as a whole |
+//! | `files` | writing a file as a whole |
 //! | [`error`] | what can go wrong |
 //!
 //! A vault belongs to one data directory, and that to one process. What is in a session only the browser
