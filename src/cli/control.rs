@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::exit::{FAULTS, Failure};
-use crate::lifecycle::SocketPlace;
+use crate::lifecycle::{DataDir, SocketPlace};
 use crate::web::control::{LONGEST_REQUEST, Reply, Request};
 
 /// A daemon that lives takes a connection at once.
@@ -18,6 +18,9 @@ const CONNECTING: Duration = Duration::from_secs(5);
 const ANSWERING: Duration = Duration::from_secs(150);
 /// Longest answer that is read, in bytes: thousands of accounts.
 const LONGEST_REPLY: u64 = 16 << 20;
+
+/// A daemon that holds the directory and has no socket yet is starting; `collect --once` never has one.
+const STARTING: Duration = Duration::from_secs(10);
 
 /// Asks the daemon of this data directory; `None` if none runs there.
 ///
@@ -38,14 +41,20 @@ pub async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Reply>, Fa
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(silent(&format!("can't be asked ({error})"))),
     };
-    let stream = match timeout(CONNECTING, UnixStream::connect(place.path())).await {
-        Ok(Ok(stream)) => stream,
-        // No socket; or one that a killed daemon left.
-        Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
+    let deadline = Instant::now() + STARTING;
+    let stream = loop {
+        match timeout(CONNECTING, UnixStream::connect(place.path())).await {
+            Ok(Ok(stream)) => break stream,
+            // No socket; or one that a killed daemon left.
+            Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                if Instant::now() >= deadline || !DataDir::is_held(data_dir) {
+                    return Ok(None);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(Err(error)) => return Err(silent(&format!("can't be asked ({error})"))),
+            Err(_) => return Err(silent("takes no connection")),
         }
-        Ok(Err(error)) => return Err(silent(&format!("can't be asked ({error})"))),
-        Err(_) => return Err(silent("takes no connection")),
     };
     let talk = async {
         let (reading, mut writing) = stream.into_split();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::LifecycleError;
@@ -41,6 +41,15 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(LifecycleError::DataDirLocked { path }),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
+    }
+
+    /// True if a process holds this directory now.
+    pub fn is_held(path: &Path) -> bool {
+        // Only asked about: to try the lock would keep a daemon out that starts at this very moment.
+        let Ok(file) = fs::metadata(path.join(LOCK)) else { return false };
+        let inode = format!(":{}", file.ino());
+        let is_ours = |line: &str| line.contains("FLOCK") && line.split(' ').any(|part| part.ends_with(&inode));
+        fs::read_to_string("/proc/locks").is_ok_and(|locks| locks.lines().any(is_ours))
     }
 
     /// A name for whoever works in this directory, the same after every restart: host and a number drawn
@@ -124,7 +133,9 @@ mod tests {
         let first = DataDir::open(&path).unwrap();
         assert_eq!(fs::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(DataDir::open(&path).unwrap_err().code(), Code::DataDirLocked);
+        assert!(DataDir::is_held(&path));
         drop(first);
+        assert!(!DataDir::is_held(&path) && !DataDir::is_held(parent.path()));
         DataDir::open(&path).unwrap();
     }
 
